@@ -1,0 +1,67 @@
+# The commands of the project. They need Python 3.10-3.14, git and make, and set up the rest themselves.
+#
+# PYTHON=/path/to/python3  the interpreter to set up with; otherwise the first suitable one on PATH.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+CODE := airflow_provider_b24 $(wildcard tests tools benchmarks example_dags)
+
+# Airflow starts its parts by the name `airflow`, so the environment has to be on PATH. Whoever runs make may have an
+# Airflow of his own: nothing run from here shall touch it.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export AIRFLOW_HOME := $(CURDIR)/.airflow
+export PYTHONUNBUFFERED := 1
+unexport PYTHONHOME PYTHONPATH
+
+# An environment cannot be moved: one whose stamp names another folder is made anew.
+STAMP := $(VENV)/.stamp
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP)  ## make the environment .venv (the other commands do it, too)
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=$$(tools/find-python "$(PYTHON)") && "$$python" tools/bootstrap.py $(VENV) constraints.txt
+
+.PHONY: format
+format: $(STAMP)  ## bring the code into shape
+	ruff format .
+	ruff check --fix .
+
+.PHONY: check
+check: $(STAMP)  ## format, lint, types, import contracts, coverage of rest/ and chat/
+	ruff format --check .
+	ruff check .
+	mypy --strict airflow_provider_b24
+	mypy $(CODE)
+	lint-imports
+	coverage run -m pytest -q tests/unit tests/portal
+	coverage report --include='airflow_provider_b24/rest/*,airflow_provider_b24/chat/*' --fail-under=90
+
+.PHONY: test
+test: $(STAMP)  ## all tests; ARGS='-k name' passes options to pytest
+	$(PY) -m pytest tests $(ARGS)
+
+.PHONY: demo
+demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopback; KEEP=1 leaves them up
+	@$(PY) tools/demo.py $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: $(STAMP)  ## the benchmarks, one ratio each
+	@$(PY) benchmarks/run.py
+
+.PHONY: clean
+clean:  ## remove everything that make has made
+	rm -rf $(VENV) .venv-* .venv.lock .airflow build dist *.egg-info .coverage htmlcov
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
