@@ -6,6 +6,10 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
+# The line of Airflow that is worked on, and the oldest that pyproject.toml allows.
+AIRFLOW := 3.3.2
+AIRFLOW_OLDEST := 3.2.0
+
 VENV := .venv
 PY := $(VENV)/bin/python
 CODE := airflow_provider_b24 $(wildcard tests tools benchmarks example_dags)
@@ -59,6 +63,26 @@ demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopbac
 .PHONY: bench
 bench: $(STAMP)  ## the benchmarks, one ratio each
 	@$(PY) benchmarks/run.py
+
+.PHONY: test-oldest
+test-oldest: .venv-oldest/.stamp  ## the tests without Airflow's components, on the oldest Airflow that is supported
+	PATH="$(CURDIR)/.venv-oldest/bin:$$PATH" .venv-oldest/bin/python -m pytest tests/unit tests/portal $(ARGS)
+
+.venv-oldest/.stamp: pyproject.toml constraints-oldest.txt
+	@python=$$(tools/find-python "$(PYTHON)") && "$$python" tools/bootstrap.py .venv-oldest constraints-oldest.txt
+
+# Pins stay as they are unless something requires otherwise; UPGRADE=1 takes the newest of everything.
+COMPILE = .venv-uv/bin/uv pip compile pyproject.toml --group dev --quiet --universal --python-version 3.10 \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints'
+
+.PHONY: constraints
+constraints: $(STAMP)  ## pin anew what is installed (versions only); UPGRADE=1 for the newest of everything
+	test -x .venv-uv/bin/uv || { $(PY) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; }
+	echo 'apache-airflow==$(AIRFLOW)' > .venv-uv/airflow.txt
+	$(COMPILE) --constraint .venv-uv/airflow.txt $(if $(UPGRADE),--upgrade) --output-file constraints.txt
+	echo 'apache-airflow==$(AIRFLOW_OLDEST)' > .venv-uv/airflow.txt
+	cp constraints.txt constraints-oldest.txt
+	$(COMPILE) --constraint .venv-uv/airflow.txt --output-file constraints-oldest.txt
 
 .PHONY: clean
 clean:  ## remove everything that make has made

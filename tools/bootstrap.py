@@ -106,18 +106,19 @@ def pip(python: Path, step: int, *arguments: str | Path) -> None:
     """``pip install``, silent but for a count of the packages it has found so far."""
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
     lines: list[str] = []
-    found = 0
-    shown = time.monotonic()
+    found, installing, shown = 0, False, time.monotonic()
     process = subprocess.Popen(
         list(map(str, command)), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     with process:
         for line in process.stdout or ():
             lines.append(line)
-            found += line.startswith("Collecting ")
-            installing = line.startswith("Installing collected packages")
-            if found and (installing or time.monotonic() - shown > 10):
-                say(step, f"{found} packages found" + (", installing them …" if installing else " so far …"))
+            found += line.startswith(("Collecting ", "Processing "))
+            if line.startswith("Installing collected packages"):
+                installing = True
+                say(step, f"installing {line.count(',') + 1} …")
+            elif not installing and time.monotonic() - shown > 10:
+                say(step, f"{found} packages found so far …")
                 shown = time.monotonic()
     if process.returncode:
         sys.stderr.writelines(lines[-SHOWN_ON_FAILURE:])
