@@ -1,0 +1,342 @@
+"""Many calls in one ``batch`` request, and back: every command is accounted for. Pure.
+
+The vendor's rules (batch.md): at most 50 commands; each is a method with its parameters as a query string,
+percent-encoded once; ``$result[key][path]`` in a value stands for a part of an earlier command's result;
+``halt`` stops at the first failure. An answer has HTTP status 200 even when commands in it failed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_b24.rest.conversation import Peer, Step, Wait, converse
+from airflow_provider_b24.rest.errors import (
+    Bitrix24Error,
+    ConfigurationError,
+    IncompleteReplyError,
+    LimitError,
+    NotExecutedError,
+    OperatingLimitError,
+    OutcomeUnknownError,
+    error_for,
+)
+from airflow_provider_b24.rest.protocol import (
+    Call,
+    Params,
+    Priority,
+    Reply,
+    as_number,
+    error_text,
+    plain_value,
+)
+
+K = TypeVar("K", bound=Hashable)
+
+MOST_COMMANDS = 50
+
+_KEY = re.compile(r"^[A-Za-z0-9_]+$")
+_REFERENCE = re.compile(r"\$result\[([^\]]*)\]")
+# Documented as refused inside a batch: methods that carry files, and batch itself.
+_ALONE = re.compile(r"^batch$|\.(uploadfile|uploadversion)$|\.file\.(upload|download)$", re.IGNORECASE)
+
+
+@dataclass
+class BatchReply(Generic[K]):
+    """What became of each call of a batch; every key is either in ``results`` or in ``errors``.
+
+    :ivar results: the ``result`` of the calls that succeeded, by key, in the order of the calls.
+    :ivar errors: the error of each of the others: the portal's refusal,
+        :class:`~.errors.NotExecutedError` after a halt, :class:`~.errors.OutcomeUnknownError` where the answer
+        was lost.
+    :ivar replies: the whole replies (with ``total`` and ``next``) of the calls that succeeded.
+    """
+
+    errors: dict[K, Bitrix24Error] = field(default_factory=dict)
+    replies: dict[K, Reply] = field(default_factory=dict)
+
+    @property
+    def results(self) -> dict[K, Any]:
+        """The ``result`` of the calls that succeeded."""
+        return {key: reply.result for key, reply in self.replies.items()}
+
+    def unwrap(self) -> dict[K, Any]:
+        """The results, if all calls succeeded.
+
+        :raises Bitrix24Error: the first error, if one did not.
+        """
+        for error in self.errors.values():
+            raise error
+        return self.results
+
+
+def converse_batch(
+    peer: Peer,
+    calls: Mapping[K, Call] | Sequence[Call],
+    *,
+    halt: bool | None = None,
+) -> Generator[Step, Any, BatchReply[Any]]:
+    """Carry out any number of calls, 50 to a request, in order.
+
+    :param calls: calls by key; a sequence is numbered from 0. A value may refer to the result of an earlier call
+        in the same 50, as ``$result[key][field]``.
+    :param halt: stop at the first failure. By default where a call refers to another, because the portal
+        would run it with the unresolved text; ``False`` is refused there.
+    :raises ConfigurationError: before anything is sent, for calls that a batch can not carry.
+    :raises Bitrix24Error: if a whole request failed before anything was carried out; later failures are in
+        ``errors``.
+    """
+    table: dict[Any, Call] = dict(calls) if isinstance(calls, Mapping) else dict(enumerate(calls))
+    halting = _check(table, halt)
+    outcome: BatchReply[Any] = BatchReply()
+    items = list(table.items())
+    for at in range(0, len(items), MOST_COMMANDS):
+        chunk = dict(items[at : at + MOST_COMMANDS])
+        if outcome.errors and halting:
+            _not_run(outcome, chunk)
+            continue
+        yield from _converse_chunk(peer, chunk, halting, outcome)
+    return _in_order(outcome, table)
+
+
+def command(method: str, params: Params) -> str:
+    """A call as the text of a batch command: ``method?query``, percent-encoded once, nested the PHP way.
+
+    A query string knows only text: True and False become 1 and 0, None becomes empty, and an empty list or
+    mapping becomes one empty element, which is what the portal reads as empty.
+
+    :raises ConfigurationError: for a value that has no text.
+    """
+    pairs: list[str] = []
+    try:
+        source = params.items() if isinstance(params, Mapping) else enumerate(params)
+        for name, value in source:
+            pairs.extend(_pairs(_quote(str(name)), value))
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = str(error)
+    else:
+        return f"{method}?{'&'.join(pairs)}" if pairs else method
+    raise ConfigurationError(
+        f"params can not be written as a query: {problem}",
+        method=method,
+        advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
+    )
+
+
+def references(value: Any) -> set[str]:
+    """The keys that a value refers to with ``$result[key]``."""
+    if isinstance(value, str):
+        return set(_REFERENCE.findall(value)) if "$result[" in value else set()
+    if isinstance(value, Mapping):
+        return {key for item in value.values() for key in references(item)}
+    if isinstance(value, (list, tuple)):
+        return {key for item in value for key in references(item)}
+    return set()
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _pairs(name: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, (str, int, float, bool, type(None), Mapping, list)):
+        value = plain_value(value)
+    if isinstance(value, Mapping):
+        if not value:
+            yield f"{name}[]="
+        for key, item in value.items():
+            yield from _pairs(f"{name}[{_quote(str(key))}]", item)
+    elif isinstance(value, list):
+        if not value:
+            yield f"{name}[]="
+        for index, item in enumerate(value):
+            yield from _pairs(f"{name}[{index}]", item)
+    elif value is None:
+        yield f"{name}="
+    elif isinstance(value, bool):
+        yield f"{name}={int(value)}"
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a number the portal knows")
+    else:
+        yield f"{name}={_quote(str(value))}"
+
+
+def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
+    names = {key: str(key) for key in table}
+    if len(set(names.values())) < len(names):
+        raise ConfigurationError("two keys of the batch have the same text", advice="Give every call its own key.")
+    place = {name: index // MOST_COMMANDS for index, name in enumerate(names.values())}
+    order = {name: index for index, name in enumerate(names.values())}
+    referring = False
+    for key, call in table.items():
+        name = names[key]
+        if not isinstance(call, Call):
+            raise ConfigurationError(f"{name!r} of the batch is a {type(call).__name__}, not a call")
+        if not _KEY.match(name):
+            raise ConfigurationError(f"a key of the batch is {name!r}", advice="Use letters, digits and '_'.")
+        if call.version != 2:
+            raise ConfigurationError(
+                f"{call.method} of version {call.version} can not go into a batch",
+                advice="REST 3.0 documents no way to tell what became of each call: call it by itself.",
+            )
+        if _ALONE.search(call.method):
+            raise ConfigurationError(f"{call.method} can not go into a batch", advice="Call it by itself.")
+        for target in references(call.params):
+            referring = True
+            if target not in place or order[target] >= order[name] or place[target] != place[name]:
+                raise ConfigurationError(
+                    f"{name!r} of the batch refers to $result[{target}], which is no earlier call of the same "
+                    f"{MOST_COMMANDS}",
+                    advice="References reach back within one request only: make the batch smaller, or reorder it.",
+                )
+    if referring and halt is False:
+        raise ConfigurationError(
+            "halt=False with calls that refer to others",
+            advice="If the first one failed, the portal would run the next with the unresolved text. Leave halt out.",
+        )
+    return referring if halt is None else halt
+
+
+def _converse_chunk(
+    peer: Peer, chunk: dict[Any, Call], halt: bool, outcome: BatchReply[Any]
+) -> Generator[Step, Any, None]:
+    """One request, and again for the commands in it that a limit refused before they were run."""
+    priority = Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
+    waiting = chunk
+    tries = 0
+    while waiting:
+        tries += 1
+        commands = {str(key): command(call.method, call.params) for key, call in waiting.items()}
+        request = Call("batch", {"halt": int(halt), "cmd": commands}, priority=priority)
+        failure: Bitrix24Error | None = None
+        try:
+            reply = yield from converse(peer, request)
+        except Bitrix24Error as caught:
+            failure = caught
+        if failure is not None:
+            if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
+                raise failure.with_traceback(None)
+            for key, call in waiting.items():
+                outcome.errors[key] = _same(failure, call)
+            return
+        _account(peer, reply, waiting, halt, outcome)
+        refused = {
+            key: call
+            for key, call in waiting.items()
+            if isinstance(outcome.errors.get(key), LimitError) and not references(call.params)
+        }
+        pause = _pause(peer, refused, outcome, tries)
+        if pause is None or halt:
+            return
+        for key in refused:
+            del outcome.errors[key]
+        if pause:
+            yield Wait(pause)
+        waiting = refused
+
+
+def _pause(peer: Peer, refused: Mapping[Any, Call], outcome: BatchReply[Any], tries: int) -> float | None:
+    """Seconds until refused commands are sent again; None to leave them refused."""
+    if not refused or tries >= peer.patience.tries:
+        return None
+    pause = 0.0
+    for key, call in refused.items():
+        error = outcome.errors[key]
+        if call.priority is Priority.TYPING:
+            return None
+        if isinstance(error, OperatingLimitError):
+            error.retry_after = peer.budget.wait_for(call.method, peer.clock.time())
+            if error.retry_after > peer.patience.operating:
+                return None
+            pause = max(pause, error.retry_after)
+        else:
+            pause = max(pause, peer.backoff(tries))
+    return pause
+
+
+def _account(
+    peer: Peer,
+    reply: Reply,
+    chunk: Mapping[Any, Call],
+    halt: bool,
+    outcome: BatchReply[Any],
+) -> None:
+    body = reply.result if isinstance(reply.result, Mapping) else {}
+    sections = {
+        part: _by_key(body.get(part))
+        for part in ("result", "result_error", "result_total", "result_next", "result_time")
+    }
+    failed = False
+    for key, call in chunk.items():
+        name = str(key)
+        if name in sections["result_error"]:
+            failed = True
+            outcome.errors[key] = _command_error(peer, call, sections["result_error"][name])
+        elif name in sections["result"]:
+            spent = sections["result_time"].get(name)
+            spent = spent if isinstance(spent, Mapping) else {}
+            reset_at = as_number(spent.get("operating_reset_at"))
+            peer.budget.note(call.method, reset_at)
+            total, following = (as_number(sections[part].get(name)) for part in ("result_total", "result_next"))
+            outcome.replies[key] = Reply(
+                sections["result"][name],
+                None if total is None else int(total),
+                None if following is None else int(following),
+                as_number(spent.get("operating")),
+                reset_at,
+            )
+        elif failed and halt:
+            outcome.errors[key] = NotExecutedError(
+                "not executed, because a call before it in the batch failed", method=call.method
+            )
+        elif call.repeatable:
+            outcome.errors[key] = IncompleteReplyError(
+                "the portal's answer to the batch says nothing of this call", method=call.method
+            )
+        else:
+            outcome.errors[key] = OutcomeUnknownError(
+                "the portal's answer to the batch says nothing of this call",
+                method=call.method,
+                advice="It may have been carried out. Look in the portal before repeating it.",
+            )
+
+
+def _by_key(section: Any) -> dict[str, Any]:
+    """A section of the answer; PHP writes an empty table as a list, and one with keys 0, 1, 2 too."""
+    if isinstance(section, Mapping):
+        return {str(key): value for key, value in section.items()}
+    return {str(index): value for index, value in enumerate(section)} if isinstance(section, list) else {}
+
+
+def _command_error(peer: Peer, call: Call, value: Any) -> Bitrix24Error:
+    code, description = error_text(value if isinstance(value, Mapping) else {"error": value})
+    return error_for(peer.redact(code), peer.redact(description), method=call.method)
+
+
+def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:
+    """The failure of the whole request, as that of one call in it."""
+    return type(error)(
+        error.description,
+        method=call.method,
+        code=error.code,
+        status=error.status,
+        advice=error.advice,
+        retry_after=error.retry_after,
+    )
+
+
+def _not_run(outcome: BatchReply[Any], chunk: Mapping[Any, Call]) -> None:
+    for key, call in chunk.items():
+        outcome.errors[key] = NotExecutedError(
+            "not executed, because a call before it in the batch failed", method=call.method
+        )
+
+
+def _in_order(outcome: BatchReply[Any], table: Mapping[Any, Call]) -> BatchReply[Any]:
+    outcome.replies = {key: outcome.replies[key] for key in table if key in outcome.replies}
+    outcome.errors = {key: outcome.errors[key] for key in table if key in outcome.errors}
+    return outcome

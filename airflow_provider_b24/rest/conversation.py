@@ -1,0 +1,391 @@
+"""The life of one call: pace, send, decode, renew the token, send again or give up. Pure.
+
+A conversation is a generator. It yields what has to be done next (:class:`Send`, :class:`Wait`,
+:class:`Renew`) and is sent the outcome; it returns the reply or raises. It never waits, sends or locks
+itself, so the synchronous and the asynchronous driver carry out the very same decisions.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.clock import Clock, SystemClock
+from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, Webhook, redact
+from airflow_provider_b24.rest.errors import (
+    AuthenticationError,
+    Bitrix24Error,
+    CertificateError,
+    ConfigurationError,
+    LimitError,
+    LowBucketError,
+    NotSentError,
+    OperatingLimitError,
+    OutcomeUnknownError,
+    QueryLimitError,
+    RedirectRefusedError,
+    TokenExpiredError,
+)
+from airflow_provider_b24.rest.pacing import LeakyBucket, OperatingBudget
+from airflow_provider_b24.rest.protocol import (
+    Call,
+    Priority,
+    Reply,
+    Request,
+    Response,
+    decode,
+    decode_tokens,
+    encode,
+    encode_renewal,
+)
+
+log = logging.getLogger(__name__)
+
+_REDIRECTS = frozenset({301, 302, 307, 308})
+_MOST_REDIRECTS = 3
+# A wait longer than this is told in the log.
+_LONG_WAIT = 5.0
+
+
+@dataclass(frozen=True)
+class Send:
+    """Carry out this request; the outcome is a :class:`Response` or a :class:`Failure`."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Let this many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Renew:
+    """Get tokens newer than ``stale``; the outcome is the new :class:`Tokens`."""
+
+    stale: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No response. A value instead of an exception, so that no library's message with the URL in it survives.
+
+    :ivar text: what happened, in words of ours.
+    :ivar sent: whether any of the request may have reached the portal.
+    :ivar certificate: whether the cause is a TLS certificate that is not trusted.
+    """
+
+    text: str
+    sent: bool
+    certificate: bool = False
+
+
+Step = Send | Wait | Renew
+Conversation = Generator[Step, Any, Reply]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call goes on trying.
+
+    :ivar tries: how often a call is sent in all when the portal can not be reached, or when a call that may
+        be repeated has no usable answer. Default 4.
+    :ivar pause: seconds before the second try; doubled for each further one, with jitter. Default 0.5.
+    :ivar limits: seconds a call waits in all for limits of the portal. Default 900.
+    :ivar operating: the longest single wait for an operating budget, in seconds; a longer one is raised with
+        ``retry_after``. Default 60.
+    """
+
+    tries: int = 4
+    pause: float = 0.5
+    limits: float = 900.0
+    operating: float = 60.0
+
+
+class Peer:
+    """A portal as one credential knows it now: where it lives, how fast it may be called, what proves a call.
+
+    :param credential: webhook or application.
+    :param tokens: where an application's tokens are kept; required for an :class:`OAuthApp`.
+    :param bucket: the request limit, or None where there is none. Shared by all who call that portal.
+    :param patience: how long to go on trying.
+    :param clock: time.
+    :param jitter: a number from 0 to 1, drawn anew for each pause.
+    :raises ConfigurationError: for an application without a token store.
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        *,
+        tokens: TokenStore | None = None,
+        bucket: LeakyBucket | None = None,
+        patience: Patience | None = None,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if isinstance(credential, OAuthApp) and tokens is None:
+            raise ConfigurationError(
+                "an application's tokens are missing", advice="Give access_token and refresh_token, or a token store."
+            )
+        self.credential = credential
+        self.tokens = tokens
+        self._current: Tokens | None = None
+        self.address = credential.address
+        self.bucket = bucket
+        self.budget = OperatingBudget()
+        self.patience = patience or Patience()
+        self.clock: Clock = clock or SystemClock()
+        self.jitter = jitter
+
+    def __repr__(self) -> str:
+        return f"Peer({self.credential!r})"
+
+    def proof(self) -> Webhook | Tokens:
+        """What a call carries to be accepted."""
+        if isinstance(self.credential, Webhook):
+            return self.credential
+        if self._current is None:
+            assert self.tokens is not None
+            self._current = self.tokens.load()
+        return self._current
+
+    def adopt(self, tokens: Tokens) -> None:
+        """Call with these tokens from now on, and where the authorisation server says the portal lives."""
+        self._current = tokens
+        if not tokens.endpoint:
+            return
+        try:
+            named = Address.of_url(tokens.endpoint)
+        except ConfigurationError:
+            return
+        if named != self.address and self.address.may_become(named):
+            self.move(named)
+
+    def move(self, address: Address) -> None:
+        """Call the portal at another address from now on; said once in the log."""
+        if address != self.address:
+            log.warning(
+                "The portal %s has moved to %s: calls go there from now on. Change the host of the Airflow connection.",
+                self.address,
+                address,
+            )
+            self.address = address
+
+    def redact(self, text: str) -> str:
+        """The text without any secret of this peer."""
+        secrets = self.credential.secrets
+        if self._current is not None:
+            secrets += self._current.secrets
+        return redact(text, secrets)
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds of pause after the given try (1 for the first)."""
+        return float(self.patience.pause * 2 ** (attempt - 1) * (0.5 + self.jitter()))
+
+
+def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Conversation:
+    """Carry one call through to its reply.
+
+    :param patience: instead of the peer's own.
+    :raises Bitrix24Error: see :mod:`~airflow_provider_b24.rest.errors`; never with a secret in it.
+    """
+    patience = patience or peer.patience
+    attempt = redirects = 0
+    renewed = False
+    waited = 0.0
+    while True:
+        pause = _draw(peer, call)
+        if pause:
+            waited += pause
+            if waited > patience.limits:
+                raise QueryLimitError(
+                    f"the request limit leaves no room for {waited:.0f} s",
+                    method=call.method,
+                    retry_after=pause,
+                )
+            _tell(call, pause, "the portal's request limit")
+            yield Wait(pause)
+
+        proof = peer.proof()
+        attempt += 1
+        request = encode(call, peer.address, proof)
+        outcome = yield Send(request)
+
+        if isinstance(outcome, Response):
+            if outcome.status in _REDIRECTS:
+                redirects += 1
+                new, problem = _redirect(peer, request, outcome)
+                if new is None or redirects > _MOST_REDIRECTS:
+                    raise RedirectRefusedError(
+                        problem or f"the portal redirects in a circle, {redirects} times by now",
+                        method=call.method,
+                        status=outcome.status,
+                    )
+                peer.move(new)
+                attempt -= 1
+                continue
+            reply, error = _decoded(call, outcome)
+            if reply is not None:
+                peer.budget.note(call.method, reply.operating_reset_at)
+                if peer.bucket is not None:
+                    peer.bucket.accepted()
+                return reply
+            assert error is not None
+        else:
+            error = _of_failure(call, outcome)
+
+        if isinstance(error, TokenExpiredError) and isinstance(proof, Tokens) and not renewed:
+            renewed = True
+            attempt -= 1
+            fresh: Tokens = yield Renew(proof.access_token)
+            peer.adopt(fresh)
+            continue
+
+        again = _pause_after(peer, call, error, attempt, patience)
+        if again is None or waited + again > patience.limits:
+            raise _final(peer, call, error, attempt)
+        waited += again if isinstance(error, LimitError) else 0.0
+        if again:
+            _tell(call, again, str(_clean(peer, error)))
+            yield Wait(again)
+
+
+def renewal(peer: Peer, tokens: Tokens) -> Generator[Step, Any, Tokens]:
+    """Carry a renewal of tokens through. The caller holds the lock and saves what is returned.
+
+    :raises AuthenticationError: if the authorisation server refuses, with what to do about it.
+    """
+    app = peer.credential
+    assert isinstance(app, OAuthApp)
+    if not tokens.refresh_token:
+        raise AuthenticationError(
+            "the access token has expired and there is no refresh token",
+            method="oauth/token",
+            advice="Put a refresh_token into the connection, or authorise the application anew.",
+        )
+    call = Call("oauth")
+    attempt = 0
+    while True:
+        attempt += 1
+        outcome = yield Send(encode_renewal(app, tokens))
+        if isinstance(outcome, Response):
+            try:
+                return decode_tokens(outcome, tokens)
+            except Bitrix24Error as caught:
+                error = caught
+        else:
+            error = _of_failure(call, outcome)
+        error.method = "oauth/token"
+        # A refresh token may be sent again: at worst it is refused as used.
+        pause = peer.backoff(attempt)
+        if error.permanent or attempt >= peer.patience.tries:
+            raise _with_secrets_removed(error, (*app.secrets, *tokens.secrets)) from None
+        yield Wait(pause)
+
+
+def _draw(peer: Peer, call: Call) -> float:
+    if peer.bucket is None:
+        return 0.0
+    now = peer.clock.monotonic()
+    if call.priority is Priority.TYPING and peer.bucket.is_low(now):
+        raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
+    return peer.bucket.draw(now)
+
+
+def _decoded(call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
+    try:
+        return decode(call.method, response), None
+    except Bitrix24Error as error:
+        return None, error
+
+
+def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
+    if failure.certificate:
+        return CertificateError(failure.text, method=call.method)
+    if not failure.sent:
+        return NotSentError(failure.text, method=call.method)
+    return OutcomeUnknownError(failure.text, method=call.method)
+
+
+def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience) -> float | None:
+    """Seconds until the call is sent again, or None to give up."""
+    if error.permanent or (isinstance(error, LimitError) and call.priority is Priority.TYPING):
+        return None
+    if isinstance(error, OperatingLimitError):
+        wait = error.retry_after or peer.budget.wait_for(call.method, peer.clock.time())
+        error.retry_after = wait
+        return wait if wait <= patience.operating else None
+    if isinstance(error, LimitError):
+        if peer.bucket is not None:
+            # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
+            peer.bucket.refused(peer.clock.monotonic())
+            return error.retry_after or 0.0
+        return error.retry_after or min(60.0, peer.backoff(attempt))
+    if error.effect_unknown and not call.repeatable:
+        return None
+    if attempt >= patience.tries:
+        return None
+    return max(peer.backoff(attempt), error.retry_after or 0.0)
+
+
+def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix24Error:
+    if isinstance(error, OutcomeUnknownError):
+        if call.repeatable:
+            error.advice = f"Tried {attempt} times; the portal or a proxy before it is in trouble."
+        else:
+            error.advice = (
+                "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
+            )
+    elif isinstance(error, TokenExpiredError) and isinstance(peer.credential, Webhook):
+        error.advice = AuthenticationError.default_advice
+    elif isinstance(error, NotSentError) and attempt > 1:
+        error.advice = f"Tried {attempt} times. {error.advice}"
+    return _clean(peer, error)
+
+
+def _clean(peer: Peer, error: Bitrix24Error) -> Bitrix24Error:
+    """The error without secrets: a portal, or one who plays it, may repeat in its words what we sent."""
+    error.description = peer.redact(error.description)
+    if error.code is not None:
+        error.code = peer.redact(error.code)
+    return _bare(error)
+
+
+def _with_secrets_removed(error: Bitrix24Error, secrets: tuple[str, ...]) -> Bitrix24Error:
+    error.description = redact(error.description, secrets)
+    if error.code is not None:
+        error.code = redact(error.code, secrets)
+    return _bare(error)
+
+
+def _bare(error: Bitrix24Error) -> Bitrix24Error:
+    error.args = (error.description,)
+    return error.with_traceback(None)
+
+
+def _redirect(peer: Peer, request: Request, response: Response) -> tuple[Address | None, str]:
+    """The portal's new address, if the call may go there: whole, to the same path; or what speaks against it."""
+    location = response.headers.get("location", "")
+    old = peer.address
+    try:
+        new = Address.of_url(location)
+    except ConfigurationError:
+        return None, "the portal redirects to nowhere that can be called"
+    if urlsplit(location).path.rstrip("/") != urlsplit(request.url).path.rstrip("/"):
+        return None, f"the portal redirects to another path at {peer.redact(str(new))}"
+    if not old.may_become(new):
+        return None, f"the portal redirects from {old} to {peer.redact(str(new))}, which may not be given the secret"
+    return new, ""
+
+
+def _tell(call: Call, pause: float, why: str) -> None:
+    if pause > _LONG_WAIT:
+        log.info("%s waits %.0f s: %s", call.method, pause, why)

@@ -1,0 +1,165 @@
+"""Where a call goes and what proves it: the two kinds of credential, each with a repr without secrets."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import quote, quote_plus, urlsplit
+
+from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+DEFAULT_OAUTH_URL = "https://oauth.bitrix24.tech/oauth/token/"
+
+_WEBHOOK_PATH = re.compile(r"^/rest/(?:api/)?(?P<user>[0-9]+)/(?P<code>[^/]+)(?:/(?P<rest>[^/]*))?/?$")
+_CODE = re.compile(r"^(?!\.+$)[A-Za-z0-9._~-]+$")
+_IN_WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[^/\s?#\"'<>]+")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An incoming webhook: the secret ``code`` stands in the path of every call.
+
+    :ivar address: the portal.
+    :ivar user_id: the id of the user who made the webhook, and as whom it acts.
+    :ivar code: the secret.
+    :raises ConfigurationError: for a user id that is no number, or a code with characters no code has.
+    """
+
+    address: Address
+    user_id: str
+    code: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not str(self.user_id).isdecimal():
+            raise ConfigurationError(
+                f"the webhook's user id is {self.user_id!r}", advice="It is the number after /rest/ in the webhook URL."
+            )
+        if not _CODE.match(self.code):
+            raise ConfigurationError(
+                "the webhook's code has characters that no code has (it is not shown here)",
+                advice="It is the part after the user id in the webhook URL; the whole URL will do as well.",
+            )
+
+    @classmethod
+    def of_url(cls, url: str) -> Webhook:
+        """Read a webhook URL as the portal shows it, with or without a method at its end.
+
+        :raises ConfigurationError: if it is not one; the URL is not repeated in the message.
+        """
+        try:
+            path = urlsplit(url.strip()).path
+        except ValueError:
+            path = ""
+        match = _WEBHOOK_PATH.match(path)
+        if not match:
+            raise ConfigurationError(
+                "this is not the URL of an incoming webhook (it is not shown here)",
+                advice="It looks like https://example.bitrix24.com/rest/1/CODE/ and is copied from the portal: "
+                "Applications - Developer resources - Other - Inbound webhook.",
+            )
+        return cls(Address.of_url(url.strip()), match["user"], match["code"])
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return (self.code,)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the authorisation server hands out: an access token for an hour, a refresh token for its renewal.
+
+    :ivar endpoint: the portal's REST address as the server named it (``client_endpoint``), or None.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    endpoint: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(token for token in (self.access_token, self.refresh_token) if token)
+
+
+@dataclass(frozen=True)
+class OAuthApp:
+    """A local or marketplace application that calls with renewable tokens.
+
+    :ivar address: the portal.
+    :ivar client_id: the application's key.
+    :ivar client_secret: its secret.
+    :ivar oauth_url: the authorisation server's token address.
+    :raises ConfigurationError: if the key or its secret is missing.
+    """
+
+    address: Address
+    client_id: str
+    client_secret: str = field(repr=False)
+    oauth_url: str = DEFAULT_OAUTH_URL
+
+    def __post_init__(self) -> None:
+        for name in ("client_id", "client_secret"):
+            if not getattr(self, name):
+                raise ConfigurationError(
+                    f"{name} is empty", advice="Copy it from the application's card in the portal."
+                )
+        Address.of_url(self.oauth_url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return (self.client_secret,)
+
+
+Credential = Webhook | OAuthApp
+
+
+class TokenStore(Protocol):
+    """Where an application's tokens are kept between calls. Renewed tokens are saved before they are used."""
+
+    def load(self) -> Tokens:
+        """The newest tokens."""
+
+    def save(self, tokens: Tokens) -> None:
+        """Keep renewed tokens; returns when they are safe."""
+
+
+class MemoryTokenStore:
+    """Tokens that live as long as this object."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def load(self) -> Tokens:
+        """The newest tokens."""
+        return self._tokens
+
+    def save(self, tokens: Tokens) -> None:
+        """Keep renewed tokens."""
+        self._tokens = tokens
+
+
+def forms(secret: str) -> set[str]:
+    """Every form in which a secret may turn up in a text: as it is, URL-encoded, base64."""
+    raw = secret.encode()
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+    }
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text with every form of the given secrets, and the code of any webhook URL, replaced by ``***``."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            for form in sorted(forms(secret), key=len, reverse=True):
+                text = text.replace(form, "***")
+    return _IN_WEBHOOK.sub(r"\1***", text)

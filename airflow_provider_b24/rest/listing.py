@@ -1,0 +1,303 @@
+"""Reading everything that a list method has: which page to ask for next, and whether a page may be believed. Pure.
+
+Pages by offset lose rows when others are deleted meanwhile. So lists are read by key wherever the method
+allows: sorted by id, each page asked for by "greater than the last id seen", without counting
+(``start=-1``, huge-data.md). Where a method knows no such filter, pages are counted against ``total`` and
+the reading ends in an error if that moves, never in a shorter list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
+from airflow_provider_b24.rest.protocol import Call, Reply
+
+PAGE = 50
+
+
+class Reader(Protocol):
+    """Says what to ask for next, and takes the answers in."""
+
+    def next_call(self) -> Call | None:
+        """The next page's call, or None when all has been read."""
+
+    def feed(self, reply: Reply) -> list[Any]:
+        """The rows of a page.
+
+        :raises IncompleteReplyError: if it can not be the page that was asked for.
+        """
+
+
+@dataclass(frozen=True)
+class Keyset:
+    """How one method is read by key.
+
+    :ivar rows: where the rows are in the result; empty where the result is the list.
+    :ivar key: the id's name in a row.
+    :ivar filter: the name of the filter parameter.
+    :ivar filter_key: the id's name in the filter.
+    :ivar order: the name of the order parameter; a pair where field and direction are two parameters.
+    :ivar select: the name of the select parameter, if there is one.
+    """
+
+    rows: str = ""
+    key: str = "ID"
+    filter: str = "filter"
+    filter_key: str = "ID"
+    order: str | tuple[str, str] = "order"
+    select: str | None = "select"
+
+
+_CLASSIC = Keyset()
+_CATALOG = ("id", "filter", "id")
+
+KEYSETS: dict[str, Keyset] = {
+    "crm.item.list": Keyset("items", "id", "filter", "id"),
+    "crm.deal.list": _CLASSIC,
+    "crm.lead.list": _CLASSIC,
+    "crm.contact.list": _CLASSIC,
+    "crm.company.list": _CLASSIC,
+    "crm.quote.list": _CLASSIC,
+    "crm.activity.list": _CLASSIC,
+    "crm.product.list": _CLASSIC,
+    "tasks.task.list": Keyset("tasks", "id"),
+    "user.get": Keyset("", "ID", "FILTER", "ID", ("SORT", "ORDER")),
+    "lists.element.get": Keyset("", "ID", "FILTER", "ID", "ELEMENT_ORDER", "SELECT"),
+    "voximplant.statistic.get": Keyset("", "ID", "FILTER", "ID", ("SORT", "ORDER"), None),
+    "catalog.product.list": Keyset("products", *_CATALOG),
+    "catalog.product.offer.list": Keyset("offers", *_CATALOG),
+    "catalog.product.service.list": Keyset("services", *_CATALOG),
+}
+
+
+def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> Reader:
+    """The way to read a list method to its end.
+
+    Rows come in the order of their ids, ascending, or descending if ``order`` says so.
+
+    :param params: the method's own parameters: filter, select, and what else it takes; no ``start``.
+    :raises ConfigurationError: for a parameter that reading everything leaves no room for, and for REST 3.0
+        lists other than ``tasks.task.list``.
+    """
+    given = _parameter(params, "start")
+    if given is not None:
+        raise ConfigurationError(
+            f"start is {params[given]!r}", method=method, advice="All rows are read; leave start out."
+        )
+    if version == 3:
+        if method != "tasks.task.list":
+            raise ConfigurationError(
+                "this REST 3.0 list can not be read to its end yet",
+                method=method,
+                advice="Read it page by page with its own 'pagination' parameter.",
+            )
+        return KeysetReader(method, params, Keyset("items", "id", "filter", "id"), version=3)
+    keyset = KEYSETS.get(method.lower())
+    return KeysetReader(method, params, keyset) if keyset else OffsetReader(method, params)
+
+
+class KeysetReader:
+    """Pages by "greater than the last id seen"."""
+
+    def __init__(self, method: str, params: Mapping[str, Any], keyset: Keyset, *, version: int = 2) -> None:
+        self._method = method
+        self._keyset = keyset
+        self._version = version
+        self._params = dict(params)
+        self._done = False
+        self._descending = self._take_order()
+        self._filter = self._take_filter()
+        self._last = self._first_bound()
+        self._take_select()
+
+    def next_call(self) -> Call | None:
+        """The next page's call, or None when all has been read."""
+        if self._done:
+            return None
+        keyset = self._keyset
+        params = dict(self._params)
+        direction = "DESC" if self._descending else "ASC"
+        if isinstance(keyset.order, tuple):
+            params[keyset.order[0]], params[keyset.order[1]] = keyset.filter_key, direction
+        else:
+            params[keyset.order] = {keyset.filter_key: direction}
+        if self._version == 3:
+            bound = [] if self._last is None else [[keyset.filter_key, self._sign, self._last]]
+            params[keyset.filter] = [*self._filter, *bound]
+            params["pagination"] = {"page": 1, "limit": PAGE}
+            return Call(self._method, params, version=3)
+        if self._last is None:
+            params[keyset.filter] = self._filter
+        else:
+            params[keyset.filter] = {**self._filter, f"{self._sign}{keyset.filter_key}": self._last}
+        if not params[keyset.filter]:
+            del params[keyset.filter]
+        params["start"] = -1
+        return Call(self._method, params)
+
+    def feed(self, reply: Reply) -> list[Any]:
+        """The rows of a page."""
+        rows = _rows(self._method, reply.result, self._keyset.rows)
+        for row in rows:
+            number = _id(row, self._keyset.key)
+            if number is None:
+                raise IncompleteReplyError(
+                    f"a row has no usable {self._keyset.key!r}", method=self._method, advice="Add it to select."
+                )
+            if self._last is not None and (number >= self._last if self._descending else number <= self._last):
+                raise IncompleteReplyError(
+                    f"the portal was asked for rows with {self._keyset.filter_key} {self._sign} {self._last} "
+                    f"and sent {number}",
+                    method=self._method,
+                    advice="It does not filter or sort this list by id, so that rows could be lost or doubled.",
+                )
+            self._last = number
+        # Only an empty page is the end: one that is merely short may have been thinned out by rights.
+        self._done = not rows
+        return rows
+
+    @property
+    def _sign(self) -> str:
+        return "<" if self._descending else ">"
+
+    def _take_order(self) -> bool:
+        keyset = self._keyset
+        if isinstance(keyset.order, tuple):
+            column = self._params.pop(_parameter(self._params, keyset.order[0]) or "", keyset.filter_key)
+            order = {column: self._params.pop(_parameter(self._params, keyset.order[1]) or "", "ASC")}
+        else:
+            order = self._params.pop(_parameter(self._params, keyset.order) or "", None) or {keyset.filter_key: "ASC"}
+        if isinstance(order, Mapping) and len(order) == 1:
+            ((column, direction),) = order.items()
+            if str(column).lower() == keyset.filter_key.lower() and str(direction).upper() in ("ASC", "DESC"):
+                return str(direction).upper() == "DESC"
+        raise ConfigurationError(
+            f"order is {order!r}",
+            method=self._method,
+            advice=f"A list that is read to its end is sorted by {keyset.filter_key}; sort the rows afterwards.",
+        )
+
+    def _take_filter(self) -> Any:
+        found = self._params.pop(_parameter(self._params, self._keyset.filter) or "", None)
+        if self._version == 3 and isinstance(found or [], list):
+            return list(found or [])
+        if self._version == 2 and isinstance(found or {}, Mapping):
+            return dict(found or {})
+        raise ConfigurationError(
+            f"{self._keyset.filter} is a {type(found).__name__}",
+            method=self._method,
+            advice="It is a list of conditions." if self._version == 3 else "It is a mapping.",
+        )
+
+    def _first_bound(self) -> int | None:
+        """A bound of the caller's own on the same side is where the reading begins."""
+        if self._version == 3:
+            return None
+        name = _parameter(self._filter, f"{self._sign}{self._keyset.filter_key}")
+        if name is None:
+            return None
+        bound = self._filter.pop(name)
+        number = _id({"bound": bound}, "bound")
+        if number is None:
+            raise ConfigurationError(
+                f"{self._keyset.filter} has {name!r}: {bound!r}", method=self._method, advice="An id is a number."
+            )
+        return number
+
+    def _take_select(self) -> None:
+        name = self._keyset.select and _parameter(self._params, self._keyset.select)
+        if not name:
+            if self._version == 3:
+                raise ConfigurationError(
+                    "select is missing",
+                    method=self._method,
+                    advice="Without it REST 3.0 returns ids only; name fields.",
+                )
+            return
+        chosen = self._params[name]
+        if not isinstance(chosen, (list, tuple)):
+            raise ConfigurationError(
+                f"{name} is {chosen!r}", method=self._method, advice="It is a list of field names."
+            )
+        if (
+            chosen
+            and "*" not in chosen
+            and self._keyset.filter_key.lower() not in {str(item).lower() for item in chosen}
+        ):
+            self._params[name] = [self._keyset.filter_key, *chosen]
+
+
+class OffsetReader:
+    """Pages by ``start``, for methods without a filter by id; counted against ``total``."""
+
+    def __init__(self, method: str, params: Mapping[str, Any]) -> None:
+        self._method = method
+        self._params = dict(params)
+        self._start: int | None = 0
+        self._read = 0
+        self._total: int | None = None
+
+    def next_call(self) -> Call | None:
+        """The next page's call, or None when all has been read."""
+        if self._start is None:
+            return None
+        return Call(self._method, {**self._params, "start": self._start} if self._start else self._params)
+
+    def feed(self, reply: Reply) -> list[Any]:
+        """The rows of a page."""
+        rows = _rows(self._method, reply.result, None)
+        self._read += len(rows)
+        if self._total is None:
+            self._total = reply.total
+        moved = reply.total is not None and reply.total != self._total
+        stuck = reply.next is not None and (not rows or reply.next <= (self._start or 0))
+        short = reply.next is None and self._total is not None and self._read != self._total
+        if moved or stuck or short:
+            raise IncompleteReplyError(
+                f"the list changed while it was read: {self._read} of {self._total} rows by now, "
+                f"{reply.total} in all according to the last page",
+                method=self._method,
+                advice="This method can only be read by offset, which loses rows when the list changes: read it again.",
+            )
+        self._start = reply.next
+        return rows
+
+
+def _rows(method: str, result: Any, wrapper: str | None) -> list[Any]:
+    """The rows in a result.
+
+    :param wrapper: the field that holds them; empty for a bare list; None to recognise it.
+    """
+    if wrapper is None and isinstance(result, Mapping):
+        lists = [value for value in result.values() if isinstance(value, list)]
+        if len(lists) == 1:
+            return lists[0]
+    elif wrapper and isinstance(result, Mapping):
+        inner = result.get(wrapper)
+        if isinstance(inner, list):
+            return inner
+        if isinstance(inner, Mapping):
+            return list(inner.values())
+    elif isinstance(result, list) and (not wrapper or not result):
+        return result
+    raise IncompleteReplyError(
+        f"the result is no list of rows but {type(result).__name__}",
+        method=method,
+        advice="Is this a list method? Call it with hook.call otherwise.",
+    )
+
+
+def _id(row: Any, key: str) -> int | None:
+    value = row.get(key) if isinstance(row, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _parameter(params: Mapping[str, Any], name: str) -> str | None:
+    """The caller's spelling of a parameter; classic methods take either case."""
+    return next((key for key in params if isinstance(key, str) and key.lower() == name.lower()), None)

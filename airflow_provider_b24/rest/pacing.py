@@ -1,0 +1,124 @@
+"""How fast a portal may be called: the leaky bucket of requests, and the time budget of each method.
+
+Pure arithmetic over a clock that the caller reads; no waiting, no lock, no I/O. The vendor's rules
+(limits.md): every HTTP request adds 1 to a counter, which falls by ``rate`` a second; above ``burst`` a
+request is refused with ``QUERY_LIMIT_EXCEEDED``. Each method has, per credential, a budget of execution
+time over ten minutes; above it calls are refused with ``OPERATION_TIME_LIMIT``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+# A request on its way is counted by the portal when it arrives, not when it is sent; two that travel at
+# different speeds arrive closer together than they were sent. One request less than the limit covers that.
+_MARGIN = 1.0
+# A refusal in spite of the arithmetic means that others draw on the same bucket: halve, then recover slowly.
+_BACKED_OFF = 0.5
+_RECOVERY = 1.05
+_SLOWEST = 1 / 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a portal's plan allows.
+
+    :ivar burst: requests that may come at once.
+    :ivar rate: requests a second in the long run.
+    :raises ConfigurationError: if one of them is not above zero.
+    """
+
+    burst: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        for name in ("burst", "rate"):
+            value = getattr(self, name)
+            if not (value >= 1 if name == "burst" else value > 0):
+                raise ConfigurationError(
+                    f"{name} is {value!r}", advice="burst is at least 1 request, rate is above 0 requests a second."
+                )
+
+
+PLANS: dict[str, Plan | None] = {
+    "standard": Plan(50, 2),
+    "enterprise": Plan(250, 5),
+    "unlimited": None,
+}
+
+
+class LeakyBucket:
+    """The portal's request counter, as far as it is known here.
+
+    A draw is a reservation: it counts at once and says how long to wait before sending, so that nothing is
+    sent that is expected to be refused.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._level = 0.0
+        self._at = float("-inf")
+        self._pace = 1.0
+
+    def draw(self, now: float) -> float:
+        """Reserve one request.
+
+        :param now: the clock's monotonic seconds.
+        :return: seconds to wait before sending it.
+        """
+        self._leak(now)
+        self._level += 1
+        over = self._level - self._room
+        return over / self._rate if over > 0 else 0.0
+
+    def is_low(self, now: float) -> bool:
+        """Whether less than a quarter of the burst is left, so that what can be skipped should be."""
+        self._leak(now)
+        return self._level + 1 > 0.75 * self._room
+
+    def refused(self, now: float) -> None:
+        """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""
+        self._leak(now)
+        self._level = max(self._level, self._room)
+        self._pace = max(_SLOWEST, self._pace * _BACKED_OFF)
+
+    def accepted(self) -> None:
+        """The portal took a request: recover the pace a little."""
+        if self._pace < 1:
+            self._pace = min(1.0, self._pace * _RECOVERY)
+
+    @property
+    def _room(self) -> float:
+        return max(1.0, self.plan.burst - _MARGIN)
+
+    @property
+    def _rate(self) -> float:
+        return self.plan.rate * self._pace
+
+    def _leak(self, now: float) -> None:
+        if now > self._at:
+            self._level = max(0.0, self._level - (now - self._at) * self._rate) if self._level else 0.0
+            self._at = now
+
+
+class OperatingBudget:
+    """When each method may be called again, from the ``operating_reset_at`` of its last reply."""
+
+    def __init__(self) -> None:
+        self._reset_at: dict[str, float] = {}
+
+    def note(self, method: str, reset_at: float | None) -> None:
+        """Remember what a reply said."""
+        if reset_at is not None:
+            self._reset_at[method.lower()] = reset_at
+
+    def wait_for(self, method: str, now: float) -> float:
+        """Seconds until a method that was refused with ``OPERATION_TIME_LIMIT`` is worth another try.
+
+        :param now: seconds since the epoch.
+        :return: until the noted reset; a minute where none is known, since the budget is kept by minutes.
+        """
+        reset_at = self._reset_at.get(method.lower(), 0.0)
+        return max(1.0, reset_at - now) if now < reset_at < now + 3600 else 60.0

@@ -1,0 +1,356 @@
+"""A call becomes an HTTP request; an HTTP response becomes a reply or an error. Pure: no socket, no clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from airflow_provider_b24 import __version__
+from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook
+from airflow_provider_b24.rest.errors import (
+    Bitrix24Error,
+    ConfigurationError,
+    OutcomeUnknownError,
+    QueryLimitError,
+    UnexpectedReplyError,
+    error_for,
+)
+
+USER_AGENT = f"airflow-provider-b24/{__version__}"
+
+Params = Mapping[str, Any] | Sequence[Any]
+
+_METHOD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "User-Agent": USER_AGENT,
+}
+# How much of a portal's own words goes into an error message.
+_DESCRIPTION_LIMIT = 500
+
+
+class Priority(Enum):
+    """Who goes first when requests are short."""
+
+    WORK = "work"
+    TYPING = "typing"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One REST method with its parameters.
+
+    :ivar method: the name as the documentation spells it, without ``.json``.
+    :ivar params: a mapping, or a sequence for the methods that take their parameters by position.
+    :ivar version: 2 for the classic REST (``/rest/``), 3 for REST 3.0 (``/rest/api/``).
+    :ivar priority: typing signals give way to everything else.
+    :raises ConfigurationError: for a name that is none, or a version there is not.
+    """
+
+    method: str
+    params: Params = field(default_factory=dict, repr=False)
+    version: Literal[2, 3] = 2
+    priority: Priority = Priority.WORK
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, str) or not _METHOD.match(self.method):
+            raise ConfigurationError(
+                f"method is {self.method!r}",
+                advice="A REST method looks like 'crm.item.get': no slashes, no address in front of it.",
+            )
+        if self.method.endswith((".json", ".xml")):
+            raise ConfigurationError(f"method is {self.method!r}", advice="Leave off the suffix; replies are JSON.")
+        if self.version not in (2, 3):
+            raise ConfigurationError(f"version is {self.version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+        if isinstance(self.params, (str, bytes)) or not isinstance(self.params, (Mapping, Sequence)):
+            raise ConfigurationError(
+                f"params of {self.method} is a {type(self.params).__name__}",
+                advice="Give a mapping of names to values (or a list, for methods with positional parameters).",
+            )
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the call may be sent again although it may have been carried out already."""
+        return is_repeatable(self.method, self.params)
+
+
+# The last word of a method's name tells readers from writers; everything not listed counts as writing.
+_READS = frozenset(
+    ["current", "fields", "find", "getlist", "info", "list", "methods", "profile", "scope", "search", "tail", "time"]
+)
+# Methods whose second call does nothing the first has not done. "read" and "unread" set a mark.
+_REPEATABLE = frozenset(
+    [
+        "im.dialog.writing",
+        "im.dialog.read",
+        "im.dialog.unread",
+        "imbot.v2.chat.inputaction.notify",
+        "imbot.chat.sendtyping",
+        "user.admin",
+        "feature.get",
+        "documentation",
+        "rest.documentation.openapi",
+    ]
+)
+
+
+def is_repeatable(method: str, params: Params = ()) -> bool:
+    """Whether a method only reads, or is harmless when carried out twice."""
+    name = method.lower()
+    if name in _REPEATABLE:
+        return True
+    if name == "batch":
+        return _repeatable_batch(params)
+    if name == "event.offline.get":
+        # By default it deletes what it returns.
+        return isinstance(params, Mapping) and str(params.get("clear", "1")) == "0" and "process_id" in params
+    last = name.rsplit(".", 1)[-1]
+    return last in _READS or (last.startswith("get") and not last.startswith("getorcreate"))
+
+
+def _repeatable_batch(params: Params) -> bool:
+    commands: Any = params.get("cmd") if isinstance(params, Mapping) else params
+    if isinstance(commands, Mapping):
+        commands = list(commands.values())
+    if not isinstance(commands, list) or not commands:
+        return False
+    names = [command.get("method") if isinstance(command, Mapping) else command for command in commands]
+    return all(isinstance(name, str) and is_repeatable(name.split("?", 1)[0].strip()) for name in names)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What goes on the wire. Its repr shows nothing, for the URL or the body carries the secret."""
+
+    verb: Literal["GET", "POST"] = field(repr=False)
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back, read to its end. ``headers`` has lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The decoded answer of a call.
+
+    :ivar result: the ``result`` of the answer, as it is.
+    :ivar total: the number of rows in all, where a list method counted them.
+    :ivar next: the ``start`` of the next page, or None on the last one.
+    :ivar operating: seconds of execution time this method has used up in the last ten minutes (cloud only).
+    :ivar operating_reset_at: when the oldest part of that figure falls away (seconds since the epoch).
+    """
+
+    result: Any
+    total: int | None = None
+    next: int | None = None
+    operating: float | None = None
+    operating_reset_at: float | None = None
+
+
+def encode(call: Call, address: Address, proof: Webhook | Tokens) -> Request:
+    """The HTTP request of a call: a POST with a JSON body, the form the vendor recommends.
+
+    :raises ConfigurationError: for a value that JSON does not know, and for a positional REST 3.0 call with
+        an access token, for which the protocol has no place.
+    """
+    if call.version == 3 and isinstance(proof, Tokens) and not isinstance(call.params, Mapping):
+        raise ConfigurationError(
+            f"{call.method} takes a list, and REST 3.0 has no place for an access token beside one",
+            advice="Use a webhook for this call.",
+        )
+    # No secret is in a local variable here, for this frame is in the traceback of the error.
+    body, problem = _to_json(_with_token(call.params, proof))
+    if body is None:
+        raise ConfigurationError(
+            f"params can not be written as JSON: {problem}",
+            method=call.method,
+            advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
+        )
+    return Request("POST", _url(call, address, proof), _HEADERS, body)
+
+
+def _url(call: Call, address: Address, proof: Webhook | Tokens) -> str:
+    root = "/rest/api/" if call.version == 3 else "/rest/"
+    if isinstance(proof, Webhook):
+        return f"{address}{root}{proof.user_id}/{proof.code}/{call.method}"
+    return f"{address}{root}{call.method}"
+
+
+def _with_token(params: Params, proof: Webhook | Tokens) -> Params:
+    if isinstance(proof, Webhook):
+        return params
+    if not isinstance(params, Mapping):
+        params = {str(index): value for index, value in enumerate(params)}
+    return {**params, "auth": proof.access_token}
+
+
+def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
+    """The request for new tokens; the vendor documents it as a GET with everything in the query."""
+    query = urlencode(
+        {
+            "grant_type": "refresh_token",
+            "client_id": app.client_id,
+            "client_secret": app.client_secret,
+            "refresh_token": tokens.refresh_token,
+        }
+    )
+    return Request("GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None)
+
+
+def _to_json(params: Params) -> tuple[bytes | None, str]:
+    try:
+        return _JSON.encode(params).encode(), ""
+    except UnicodeEncodeError:
+        return None, "a text holds half of a surrogate pair, which is no character"
+    except (TypeError, ValueError, RecursionError) as error:
+        return None, str(error)
+
+
+def plain_value(value: Any) -> Any:
+    """What JSON or a query can hold, for a value that it can not: dates as ISO 8601, Decimals as text.
+
+    :raises TypeError: for a type that has no such form.
+    :raises ValueError: for a Decimal that is no finite number.
+    """
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is not a number JSON knows")
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return list(value)
+    raise TypeError(f"a value of type {type(value).__name__}")
+
+
+_JSON = json.JSONEncoder(default=plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def decode(method: str, response: Response) -> Reply:
+    """The reply that an HTTP response carries.
+
+    :raises Bitrix24Error: the class that the portal's error code, or failing one the status, stands for;
+        :class:`OutcomeUnknownError` where a 2xx or 5xx answer can not be read, since the call may have been
+        carried out.
+    """
+    payload = read_json(method, response)
+    error = payload.get("error")
+    if error not in (None, False, "") or (error == "" and "result" not in payload):
+        raise _portal_error(method, response, payload)
+    if "result" not in payload or response.status >= 400:
+        raise _unreadable(method, response, "the answer has no result")
+    spent = payload.get("time")
+    if not isinstance(spent, Mapping):
+        spent = {}
+    return Reply(
+        payload["result"],
+        _integer(payload.get("total")),
+        _integer(payload.get("next")),
+        as_number(spent.get("operating")),
+        as_number(spent.get("operating_reset_at")),
+    )
+
+
+def decode_tokens(response: Response, before: Tokens) -> Tokens:
+    """The renewed tokens that the authorisation server answered with.
+
+    :raises Bitrix24Error: as :func:`decode`; the server's errors may come with HTTP 200.
+    """
+    payload = read_json("oauth/token", response)
+    access, refresh = payload.get("access_token"), payload.get("refresh_token")
+    if payload.get("error"):
+        raise _portal_error("oauth/token", response, payload)
+    if response.status >= 400 or not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
+        raise _unreadable("oauth/token", response, "the answer has no tokens")
+    endpoint = payload.get("client_endpoint")
+    return Tokens(access, refresh, endpoint if isinstance(endpoint, str) and endpoint else before.endpoint)
+
+
+def read_json(method: str, response: Response) -> dict[str, Any]:
+    """The JSON object of a response.
+
+    :raises OutcomeUnknownError: if there is none in a 2xx or 5xx answer.
+    :raises QueryLimitError: if there is none in a 429 answer.
+    :raises UnexpectedReplyError: if there is none in any other.
+    """
+    try:
+        payload = json.loads(response.body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        payload = None
+    if isinstance(payload, dict):
+        return payload
+    raise _unreadable(method, response, "the answer is not the JSON object that a portal sends")
+
+
+def _portal_error(method: str, response: Response, payload: Mapping[str, Any]) -> Bitrix24Error:
+    code, description = error_text(payload)
+    return error_for(code, description, method=method, status=response.status, retry_after=_retry_after(response))
+
+
+def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
+    """Code and description of an error, which is flat in REST 2 and an object in REST 3.0."""
+    error = payload.get("error")
+    if isinstance(error, Mapping):
+        code, description = error.get("code"), str(error.get("message") or "")
+        fields = error.get("validation")
+        if isinstance(fields, list):
+            details = [f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)]
+            description = "; ".join([description, *details]) if description else "; ".join(details)
+    else:
+        code, description = error, str(payload.get("error_description") or "")
+    return ("" if code is None else str(code))[:200], " ".join(description.split())[:_DESCRIPTION_LIMIT]
+
+
+def _unreadable(method: str, response: Response, what: str) -> Bitrix24Error:
+    kind = response.headers.get("content-type", "").split(";")[0].strip() or "no content type"
+    text = f"{what} ({kind}, {len(response.body)} bytes)"
+    status = response.status
+    if status == 429:
+        return QueryLimitError(text, method=method, status=status, retry_after=_retry_after(response))
+    if status < 300 or status >= 500 or status == 408:
+        return OutcomeUnknownError(text, method=method, status=status, retry_after=_retry_after(response))
+    return UnexpectedReplyError(text, method=method, status=status)
+
+
+def _retry_after(response: Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() and len(value) < 7 else None
+
+
+def _integer(value: Any) -> int | None:
+    number = as_number(value)
+    return None if number is None else int(number)
+
+
+def as_number(value: Any) -> float | None:
+    """A number that the portal may send as a number or as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < 1e15 else None
