@@ -2,9 +2,9 @@
 
 usage: python tools/bootstrap.py VENV CONSTRAINTS
 
-Needs nothing but the standard library of the interpreter it is run with, which becomes the environment's own.
-May be run again at any time: what is in place is kept, what is broken is made anew, and two runs at a time wait
-for each other.
+Needs only the standard library of the interpreter that runs it, which becomes that of the environment.
+May be run again at any time: what is in place is kept, what is broken is made anew, and a second run waits for the
+first.
 """
 
 from __future__ import annotations
@@ -92,19 +92,31 @@ def create(venv: Path, constraints: Path) -> None:
             "Debian, Ubuntu: apt-get install python3-venv. Or name another one: make PYTHON=/path/to/python3"
         )
     run([sys.executable, "-m", "venv", "--without-pip", venv])
-    run(
-        [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "--quiet"]
-        + ["--constraint", constraints, "pip"]
-    )
+    install = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "--quiet"]
+    run([*install, "--constraint", constraints, "pip"])
 
 
 def importable(module: str) -> bool:
-    return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            [sys.executable, "-c", f"import {module}"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def pip(python: Path, step: int, *arguments: str | Path) -> None:
     """``pip install``, silent but for a count of the packages it has found so far."""
-    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        *arguments,
+    ]
     lines: list[str] = []
     found, installing, shown = 0, False, time.monotonic()
     process = subprocess.Popen(
