@@ -12,8 +12,8 @@ from collections.abc import Generator
 
 import pytest
 
-# Before anything imports airflow. The settings and connections of whoever runs the tests are set aside: a database
-# named there would be written to.
+# Before anything imports airflow. The settings and connections of whoever runs the tests are set aside:
+# a database named there would be written to.
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="b24-airflow-")
 for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
     del os.environ[name]

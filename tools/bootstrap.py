@@ -3,8 +3,8 @@
 usage: python tools/bootstrap.py VENV CONSTRAINTS
 
 Needs only the standard library of the interpreter that runs it, which becomes that of the environment.
-May be run again at any time: what is in place is kept, what is broken is made anew, and a second run waits for the
-first.
+May be run again at any time: what is in place is kept, what is broken is made anew, and a second run waits
+for the first.
 """
 
 from __future__ import annotations
@@ -92,7 +92,15 @@ def create(venv: Path, constraints: Path) -> None:
             "Debian, Ubuntu: apt-get install python3-venv. Or name another one: make PYTHON=/path/to/python3"
         )
     run([sys.executable, "-m", "venv", "--without-pip", venv])
-    install = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "--quiet"]
+    install: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin" / "python",
+        "install",
+        "--quiet",
+    ]
     run([*install, "--constraint", constraints, "pip"])
 
 
