@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -93,13 +93,19 @@ class AsyncClient:
             for row in reader.feed(await self.call(call)):
                 yield row
 
+    async def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
+        """Carry out a conversation of several calls, made for this client's peer."""
+        return await self._drive(conversation(self.peer))
+
     async def _drive(self, conversation: Generator[Step, Any, T]) -> T:
         outcome: Any = None
         try:
             while True:
                 step = conversation.send(outcome)
                 if isinstance(step, Send):
-                    outcome = await self._exchange(step.request)
+                    outcome = await self._exchange(
+                        step.request, step.read_timeout or self.settings.read_timeout
+                    )
                 elif isinstance(step, Wait):
                     await self.peer.clock.asleep(step.seconds)
                     outcome = None
@@ -118,7 +124,7 @@ class AsyncClient:
                 await asyncio.to_thread(store.save, tokens)
         return tokens
 
-    async def _exchange(self, request: Request) -> Response | Failure:
+    async def _exchange(self, request: Request, read_timeout: float) -> Response | Failure:
         settings = self.settings
         # Parsing a URL costs httpx as much as the rest of building a request.
         url = self._urls.get(request.url)
@@ -126,7 +132,13 @@ class AsyncClient:
             if len(self._urls) > 256:
                 self._urls.clear()
             url = self._urls[request.url] = httpx.URL(request.url)
-        message = self._http.build_request(request.verb, url, headers=request.headers, content=request.body)
+        message = self._http.build_request(
+            request.verb,
+            url,
+            headers=request.headers,
+            content=request.body,
+            timeout=httpx.Timeout(read_timeout, connect=settings.connect_timeout),
+        )
         try:
             response = await self._http.send(message, stream=True)
             try:
@@ -138,7 +150,7 @@ class AsyncClient:
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            return transport.describe(error, sent=_may_have_left(error), waited=settings.read_timeout)
+            return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
         # httpx gives header names in lower case.
         return Response(response.status_code, response.headers, bytes(body))
 
@@ -147,5 +159,11 @@ def _may_have_left(error: BaseException) -> bool:
     """Whether the request may have reached the portal before this happened."""
     return not isinstance(
         error,
-        (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol),
+        (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.ProxyError,
+            httpx.UnsupportedProtocol,
+        ),
     )

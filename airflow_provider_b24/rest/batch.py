@@ -168,7 +168,9 @@ def _pairs(name: str, value: Any) -> Iterator[str]:
 def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
     names = {key: str(key) for key in table}
     if len(set(names.values())) < len(names):
-        raise ConfigurationError("two keys of the batch have the same text", advice="Give every call its own key.")
+        raise ConfigurationError(
+            "two keys of the batch have the same text", advice="Give every call its own key."
+        )
     place = {name: index // MOST_COMMANDS for index, name in enumerate(names.values())}
     order = {name: index for index, name in enumerate(names.values())}
     referring = False
@@ -205,7 +207,9 @@ def _converse_chunk(
     peer: Peer, chunk: dict[Any, Call], halt: bool, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, None]:
     """One request, and again for the commands in it that a limit refused before they were run."""
-    priority = Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
+    priority = (
+        Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
+    )
     waiting = chunk
     tries = 0
     while waiting:
@@ -218,7 +222,11 @@ def _converse_chunk(
         except Bitrix24Error as caught:
             failure = caught
         if failure is not None:
-            if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
+            if (
+                not outcome.replies
+                and not outcome.errors
+                and (request.repeatable or not failure.effect_unknown)
+            ):
                 raise failure.with_traceback(None)
             for key, call in waiting.items():
                 outcome.errors[key] = _same(failure, call)
@@ -281,7 +289,9 @@ def _account(
             spent = spent if isinstance(spent, Mapping) else {}
             reset_at = as_number(spent.get("operating_reset_at"))
             peer.budget.note(call.method, reset_at)
-            total, following = (as_number(sections[part].get(name)) for part in ("result_total", "result_next"))
+            total, following = (
+                as_number(sections[part].get(name)) for part in ("result_total", "result_next")
+            )
             outcome.replies[key] = Reply(
                 sections["result"][name],
                 None if total is None else int(total),

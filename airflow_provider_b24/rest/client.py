@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -74,15 +74,23 @@ class Client:
         """
         return self._drive(converse(self.peer, call, patience=patience))
 
-    def batch(self, calls: Mapping[Hashable, Call] | Sequence[Call], *, halt: bool | None = None) -> BatchReply[Any]:
+    def batch(
+        self, calls: Mapping[Hashable, Call] | Sequence[Call], *, halt: bool | None = None
+    ) -> BatchReply[Any]:
         """Carry out any number of calls, 50 to a request; see :func:`~.batch.converse_batch`."""
         return self._drive(converse_batch(self.peer, calls, halt=halt))
 
-    def iterate(self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2) -> Iterator[Any]:
+    def iterate(
+        self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2
+    ) -> Iterator[Any]:
         """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
         reader = reader_for(method, params or {}, version=version)
         while (call := reader.next_call()) is not None:
             yield from reader.feed(self.call(call))
+
+    def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
+        """Carry out a conversation of several calls, made for this client's peer."""
+        return self._drive(conversation(self.peer))
 
     def _drive(self, conversation: Generator[Step, Any, T]) -> T:
         outcome: Any = None
@@ -90,7 +98,7 @@ class Client:
             while True:
                 step = conversation.send(outcome)
                 if isinstance(step, Send):
-                    outcome = self._exchange(step.request)
+                    outcome = self._exchange(step.request, step.read_timeout or self.settings.read_timeout)
                 elif isinstance(step, Wait):
                     self.peer.clock.sleep(step.seconds)
                     outcome = None
@@ -109,7 +117,7 @@ class Client:
                 store.save(tokens)
         return tokens
 
-    def _exchange(self, request: Request) -> Response | Failure:
+    def _exchange(self, request: Request, read_timeout: float) -> Response | Failure:
         settings = self.settings
         self._drop_stale_connections()
         prepared = requests.PreparedRequest()
@@ -121,7 +129,7 @@ class Client:
         try:
             response = self._session.send(
                 prepared,
-                timeout=(settings.connect_timeout, settings.read_timeout),
+                timeout=(settings.connect_timeout, read_timeout),
                 allow_redirects=False,
                 stream=True,
                 **self._environment(prepared),
@@ -136,14 +144,16 @@ class Client:
                 response.status_code, {name.lower(): value for name, value in response.headers.items()}, body
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return transport.describe(error, sent=_may_have_left(error), waited=settings.read_timeout)
+            return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
 
     def _environment(self, prepared: requests.PreparedRequest) -> dict[str, Any]:
         """Certificates and proxies for a host; looked up once, for the look-up costs as much as a small call."""
         assert prepared.url is not None
         host = prepared.url.split("/", 3)[2]
         if host not in self._options:
-            proxies: Any = {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else None
+            proxies: Any = (
+                {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else None
+            )
             if proxies is None:
                 proxies = requests.utils.get_environ_proxies(prepared.url)
             self._options[host] = {"verify": self.settings.authorities, "proxies": proxies, "cert": None}
@@ -159,7 +169,9 @@ class Client:
 
 def _may_have_left(error: BaseException) -> bool:
     """Whether the request may have reached the portal before this happened."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)):
+    if isinstance(
+        error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)
+    ):
         return False
     if isinstance(error, requests.ConnectionError) and error.args:
         reason = getattr(error.args[0], "reason", None)

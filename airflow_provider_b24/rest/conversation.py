@@ -31,7 +31,7 @@ from airflow_provider_b24.rest.errors import (
     RedirectRefusedError,
     TokenExpiredError,
 )
-from airflow_provider_b24.rest.pacing import LeakyBucket, OperatingBudget
+from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
 from airflow_provider_b24.rest.protocol import (
     Call,
     Priority,
@@ -54,9 +54,13 @@ _LONG_WAIT = 5.0
 
 @dataclass(frozen=True)
 class Send:
-    """Carry out this request; the outcome is a :class:`Response` or a :class:`Failure`."""
+    """Carry out this request; the outcome is a :class:`Response` or a :class:`Failure`.
+
+    :ivar read_timeout: seconds to wait for the answer, where the transport's own are not meant.
+    """
 
     request: Request
+    read_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,14 @@ class Patience:
     :ivar limits: seconds a call waits in all for limits of the portal. Default 900.
     :ivar operating: the longest single wait for an operating budget, in seconds; a longer one is raised with
         ``retry_after``. Default 60.
+    :ivar answer: seconds to wait for each answer. Default None: what the transport is set to.
     """
 
     tries: int = 4
     pause: float = 0.5
     limits: float = 900.0
     operating: float = 60.0
+    answer: float | None = None
 
 
 class Peer:
@@ -118,6 +124,7 @@ class Peer:
     :param patience: how long to go on trying.
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
+    :param secrets: what else must not be shown, such as a bot's token.
     :raises ConfigurationError: for an application without a token store.
     """
 
@@ -126,14 +133,16 @@ class Peer:
         credential: Credential,
         *,
         tokens: TokenStore | None = None,
-        bucket: LeakyBucket | None = None,
+        bucket: Bucket | None = None,
         patience: Patience | None = None,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         if isinstance(credential, OAuthApp) and tokens is None:
             raise ConfigurationError(
-                "an application's tokens are missing", advice="Give access_token and refresh_token, or a token store."
+                "an application's tokens are missing",
+                advice="Give access_token and refresh_token, or a token store.",
             )
         self.credential = credential
         self.tokens = tokens
@@ -144,6 +153,7 @@ class Peer:
         self.patience = patience or Patience()
         self.clock: Clock = clock or SystemClock()
         self.jitter = jitter
+        self._secrets = secrets
 
     def __repr__(self) -> str:
         return f"Peer({self.credential!r})"
@@ -181,7 +191,7 @@ class Peer:
 
     def redact(self, text: str) -> str:
         """The text without any secret of this peer."""
-        secrets = self.credential.secrets
+        secrets = self.credential.secrets + self._secrets
         if self._current is not None:
             secrets += self._current.secrets
         return redact(text, secrets)
@@ -217,7 +227,7 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
         proof = peer.proof()
         attempt += 1
         request = encode(call, peer.address, proof)
-        outcome = yield Send(request)
+        outcome = yield Send(request, patience.answer)
 
         if isinstance(outcome, Response):
             if outcome.status in _REDIRECTS:
@@ -315,7 +325,9 @@ def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
     return OutcomeUnknownError(failure.text, method=call.method)
 
 
-def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience) -> float | None:
+def _pause_after(
+    peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience
+) -> float | None:
     """Seconds until the call is sent again, or None to give up."""
     if error.permanent or (isinstance(error, LimitError) and call.priority is Priority.TYPING):
         return None
@@ -341,9 +353,8 @@ def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix
         if call.repeatable:
             error.advice = f"Tried {attempt} times; the portal or a proxy before it is in trouble."
         else:
-            error.advice = (
-                "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
-            )
+            error.advice = "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
+            error.permanent = True
     elif isinstance(error, TokenExpiredError) and isinstance(peer.credential, Webhook):
         error.advice = AuthenticationError.default_advice
     elif isinstance(error, NotSentError) and attempt > 1:
@@ -382,7 +393,10 @@ def _redirect(peer: Peer, request: Request, response: Response) -> tuple[Address
     if urlsplit(location).path.rstrip("/") != urlsplit(request.url).path.rstrip("/"):
         return None, f"the portal redirects to another path at {peer.redact(str(new))}"
     if not old.may_become(new):
-        return None, f"the portal redirects from {old} to {peer.redact(str(new))}, which may not be given the secret"
+        return (
+            None,
+            f"the portal redirects from {old} to {peer.redact(str(new))}, which may not be given the secret",
+        )
     return new, ""
 
 

@@ -36,7 +36,8 @@ class Webhook:
     def __post_init__(self) -> None:
         if not str(self.user_id).isdecimal():
             raise ConfigurationError(
-                f"the webhook's user id is {self.user_id!r}", advice="It is the number after /rest/ in the webhook URL."
+                f"the webhook's user id is {self.user_id!r}",
+                advice="It is the number after /rest/ in the webhook URL.",
             )
         if not _CODE.match(self.code):
             raise ConfigurationError(

@@ -9,6 +9,7 @@ time over ten minutes; above it calls are refused with ``OPERATION_TIME_LIMIT``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -38,7 +39,8 @@ class Plan:
             value = getattr(self, name)
             if not (value >= 1 if name == "burst" else value > 0):
                 raise ConfigurationError(
-                    f"{name} is {value!r}", advice="burst is at least 1 request, rate is above 0 requests a second."
+                    f"{name} is {value!r}",
+                    advice="burst is at least 1 request, rate is above 0 requests a second.",
                 )
 
 
@@ -47,6 +49,22 @@ PLANS: dict[str, Plan | None] = {
     "enterprise": Plan(250, 5),
     "unlimited": None,
 }
+
+
+class Bucket(Protocol):
+    """What a conversation asks of the request limit; see :class:`LeakyBucket`."""
+
+    def draw(self, now: float) -> float:
+        """Reserve one request; seconds to wait before sending it."""
+
+    def is_low(self, now: float) -> bool:
+        """Whether what can be skipped should be."""
+
+    def refused(self, now: float) -> None:
+        """The portal refused a request."""
+
+    def accepted(self) -> None:
+        """The portal took a request."""
 
 
 class LeakyBucket:

@@ -68,9 +68,13 @@ class Call:
                 advice="A REST method looks like 'crm.item.get': no slashes, no address in front of it.",
             )
         if self.method.endswith((".json", ".xml")):
-            raise ConfigurationError(f"method is {self.method!r}", advice="Leave off the suffix; replies are JSON.")
+            raise ConfigurationError(
+                f"method is {self.method!r}", advice="Leave off the suffix; replies are JSON."
+            )
         if self.version not in (2, 3):
-            raise ConfigurationError(f"version is {self.version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+            raise ConfigurationError(
+                f"version is {self.version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0)."
+            )
         if isinstance(self.params, (str, bytes)) or not isinstance(self.params, (Mapping, Sequence)):
             raise ConfigurationError(
                 f"params of {self.method} is a {type(self.params).__name__}",
@@ -85,7 +89,20 @@ class Call:
 
 # The last word of a method's name tells readers from writers; everything not listed counts as writing.
 _READS = frozenset(
-    ["current", "fields", "find", "getlist", "info", "list", "methods", "profile", "scope", "search", "tail", "time"]
+    [
+        "current",
+        "fields",
+        "find",
+        "getlist",
+        "info",
+        "list",
+        "methods",
+        "profile",
+        "scope",
+        "search",
+        "tail",
+        "time",
+    ]
 )
 # Methods whose second call does nothing the first has not done. "read" and "unread" set a mark.
 _REPEATABLE = frozenset(
@@ -211,7 +228,9 @@ def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
             "refresh_token": tokens.refresh_token,
         }
     )
-    return Request("GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None)
+    return Request(
+        "GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None
+    )
 
 
 def _to_json(params: Params) -> tuple[bytes | None, str]:
@@ -283,7 +302,9 @@ def decode_tokens(response: Response, before: Tokens) -> Tokens:
     access, refresh = payload.get("access_token"), payload.get("refresh_token")
     if payload.get("error"):
         raise _portal_error("oauth/token", response, payload)
-    if response.status >= 400 or not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
+    if response.status >= 400 or not (
+        isinstance(access, str) and access and isinstance(refresh, str) and refresh
+    ):
         raise _unreadable("oauth/token", response, "the answer has no tokens")
     endpoint = payload.get("client_endpoint")
     return Tokens(access, refresh, endpoint if isinstance(endpoint, str) and endpoint else before.endpoint)
@@ -307,7 +328,9 @@ def read_json(method: str, response: Response) -> dict[str, Any]:
 
 def _portal_error(method: str, response: Response, payload: Mapping[str, Any]) -> Bitrix24Error:
     code, description = error_text(payload)
-    return error_for(code, description, method=method, status=response.status, retry_after=_retry_after(response))
+    return error_for(
+        code, description, method=method, status=response.status, retry_after=_retry_after(response)
+    )
 
 
 def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
@@ -317,7 +340,9 @@ def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
         code, description = error.get("code"), str(error.get("message") or "")
         fields = error.get("validation")
         if isinstance(fields, list):
-            details = [f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)]
+            details = [
+                f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)
+            ]
             description = "; ".join([description, *details]) if description else "; ".join(details)
     else:
         code, description = error, str(payload.get("error_description") or "")
