@@ -149,7 +149,7 @@ def test_airflow_knows_the_connection_type(airflow_only: AirflowOnly) -> None:
     assert hooks["bitrix24"]["conn_id_attribute_name"] == "bitrix24_conn_id"
 
     behaviours = airflow_only.airflow("providers", "behaviours")
-    assert "bitrix24" in {behaviour["connection_type"] for behaviour in behaviours}
+    assert "bitrix24" in {behaviour["field_behaviours"] for behaviour in behaviours}
 
 
 def test_the_hook_is_made_from_a_connection(airflow_only: AirflowOnly) -> None:
