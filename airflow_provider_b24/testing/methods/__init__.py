@@ -1,0 +1,19 @@
+"""The methods, one module for each family. Importing ``load`` registers them."""
+
+from __future__ import annotations
+
+
+def load() -> None:
+    """Register all methods."""
+    from airflow_provider_b24.testing.methods import (  # noqa: F401
+        bots,
+        crm_deal,
+        crm_item,
+        dialogs,
+        files,
+        messages,
+        notifications,
+        system,
+        tasks,
+        users,
+    )

@@ -1,0 +1,125 @@
+"""``crm.deal.*``: the older methods, with names in upper case and values as strings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_b24.testing.crm import FIELDS, PAGE, READ_ONLY, BadField, Filter, Row, Table, parse_order
+from airflow_provider_b24.testing.errors import PortalError
+from airflow_provider_b24.testing.methods.crm_item import field_value
+from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.wire import items_of, to_int
+
+_DEAL = 2
+_CAMEL = {upper: name for name, (_, upper) in FIELDS[_DEAL].items()}
+
+
+def _table(call: Call) -> Table:
+    return call.company.crm.tables[_DEAL]
+
+
+def _text(value: Any, kind: str) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return f"{value:.2f}" if kind == "double" else str(value)
+
+
+def _shown(row: Row, table: Table, select: list[str] | None = None) -> Row:
+    return {
+        upper: _text(row.get(name), kind)
+        for name, (kind, upper) in table.fields.items()
+        if select is None or upper in select
+    }
+
+
+def _renamed(given: Any) -> Any:
+    """Names of a filter in camel case, at every depth; unknown ones go."""
+    renamed: dict[str, Any] = {}
+    for key, value in items_of(given):
+        name = key.lstrip("!<>=@%")
+        if key.isdigit():
+            renamed[key] = _renamed(value)
+        elif name == "LOGIC":
+            renamed["logic"] = value
+        elif name in _CAMEL:
+            renamed[key[: len(key) - len(name)] + _CAMEL[name]] = value
+    return renamed
+
+
+def _array(call: Call, name: str) -> Any:
+    value = call.upper(name.upper())
+    if value is not None and not isinstance(value, (dict, list)):
+        raise PortalError("", f"Parameter '{name}' must be array.")
+    return value
+
+
+@method("crm.deal.list", "crm")
+def deal_list(call: Call) -> Any:
+    """A page of 50 deals; an unknown field in the filter is ignored, a wrong number counts as 0."""
+    table = _table(call)
+    start = to_int(call.upper("START"))
+    order = {_CAMEL.get(str(key), ""): value for key, value in items_of(_array(call, "order"))}
+    try:
+        condition = Filter(_renamed(_array(call, "filter")), table.fields, strict=False)
+    except BadField:
+        raise PortalError("", "Failed to get list. General error.") from None
+    keys = parse_order(order, table.fields, strict=False)
+    rows, total = table.search(condition.tests, condition.id_range, keys, start)
+    select = [str(item) for _, item in items_of(call.upper("SELECT"))]
+    items = [_shown(row, table, None if not select or "*" in select else select) for row in rows]
+    if total is None:
+        return Page(items, total=0)
+    return Page(items, total=total, next=start + PAGE if start + PAGE < total else None)
+
+
+def _row(call: Call, table: Table) -> Row:
+    number = to_int(call.upper("ID"))
+    if number <= 0:
+        raise PortalError("", "ID is not defined or invalid.")
+    if number not in table.rows:
+        raise PortalError("", "Not found.")
+    return table.rows[number]
+
+
+@method("crm.deal.get", "crm")
+def deal_get(call: Call) -> Any:
+    """One deal."""
+    table = _table(call)
+    return _shown(_row(call, table), table)
+
+
+def _fields(call: Call, table: Table) -> Row:
+    values = {}
+    for upper, value in items_of(_array(call, "fields")):
+        name = _CAMEL.get(upper)
+        if name is not None and name not in READ_ONLY:
+            try:
+                values[name] = field_value(name, value, table.fields[name][0])
+            except PortalError as error:
+                raise PortalError("", error.description) from None
+    return values
+
+
+@method("crm.deal.add", "crm")
+def deal_add(call: Call) -> Any:
+    """Create a deal; answers its id."""
+    _array(call, "params")
+    return call.company.crm.add(_DEAL, _fields(call, _table(call)), call.caller.user_id)["id"]
+
+
+@method("crm.deal.update", "crm")
+def deal_update(call: Call) -> Any:
+    """Change a deal."""
+    table = _table(call)
+    row = _row(call, table)
+    _array(call, "params")
+    call.company.crm.update(_DEAL, row, _fields(call, table), call.caller.user_id)
+    return True
+
+
+@method("crm.deal.delete", "crm")
+def deal_delete(call: Call) -> Any:
+    """Delete a deal."""
+    table = _table(call)
+    table.remove(_row(call, table)["id"])
+    return True

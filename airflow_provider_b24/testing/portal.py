@@ -1,0 +1,352 @@
+"""The fake portal's face."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+from airflow_provider_b24.testing.access import Access
+from airflow_provider_b24.testing.application import build_application
+from airflow_provider_b24.testing.chats import Chat
+from airflow_provider_b24.testing.company import Company, User, found_company
+from airflow_provider_b24.testing.dispatch import Dispatcher
+from airflow_provider_b24.testing.faults import Faults
+from airflow_provider_b24.testing.gateway import Gateway
+from airflow_provider_b24.testing.limits import LeakyBucket, OperatingBudget
+from airflow_provider_b24.testing.methods import load
+from airflow_provider_b24.testing.records import Message, Notification, RecordedCall, TypingSignal
+from airflow_provider_b24.testing.server import Server
+
+_BOT_ID = 101
+_STAGES = ("NEW", "PREPARATION", "PREPAYMENT_INVOICE", "EXECUTING", "FINAL_INVOICE", "WON", "LOSE")
+_GOODS = ("Office chairs", "Server rack", "Annual support", "Consulting", "Laptops", "Licences", "Training")
+_DEAL_WEEKS = 8
+
+
+class FakePortal:
+    """A Bitrix24 portal on 127.0.0.1, written from the vendor's documentation.
+
+    It lives between ``start()`` and ``stop()``, or for a ``with`` block.
+
+    :param port: 0 for any free one.
+    :param seed_deals: how many deals there are at the start.
+    :param bucket: size and fall per second of the leaky bucket of requests, such as ``(50, 2.0)``; ``None``
+        for a portal that does not limit requests.
+    :param operating_limit: seconds of execution per method in ten minutes; ``None`` for no limit.
+    :param clock: seconds since the epoch; the limits, tokens and dates go by it.
+    :param latency: seconds that every answer takes.
+    :param typing_seconds: how long a client shows a writing signal.
+    :raises OSError: on start, if the port is in use.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        seed_deals: int = 0,
+        bucket: tuple[float, float] | None = None,
+        operating_limit: float | None = None,
+        clock: Callable[[], float] = time.time,
+        latency: float = 0.0,
+        typing_seconds: float = 25.0,
+    ) -> None:
+        load()
+        self._wanted_port = port
+        self._host = "127.0.0.1"
+        self._port = port
+        self._stopping = threading.Event()
+        self._servers: list[Server] = []
+        self.access = Access(clock)
+        self.bot_token = "report-bot-token"  # noqa: S105 - of a bot that exists only here
+        self.company = Company(clock, typing_seconds)
+        found_company(self.company, self.bot_token, f"token:{self.bot_token}")
+        self.faults = Faults()
+        self.bucket = LeakyBucket(*bucket, clock) if bucket is not None else None
+        self.operating = OperatingBudget(operating_limit, clock)
+        self._dispatcher = Dispatcher(self.company, self.operating, lambda: self.url)
+        self._gateway = Gateway(
+            self._dispatcher,
+            self.access,
+            self.bucket,
+            self.faults,
+            base_url=lambda: self.url,
+            drop=self._drop,
+            stopping=self._stopping,
+            latency=latency,
+        )
+        self._app = build_application(
+            self.company, self.access, self._gateway, base_url=lambda: self.url, stopping=self._stopping
+        )
+        if seed_deals:
+            self.add_deals(seed_deals)
+
+    def start(self) -> FakePortal:
+        """Serve."""
+        server = Server(self._app, self._wanted_port)
+        self._port = server.port
+        server.start()
+        self._servers.append(server)
+        return self
+
+    def stop(self) -> None:
+        """Stop at once; connections that are open are dropped."""
+        self._stopping.set()
+        for server in self._servers:
+            server.stop()
+        self._servers.clear()
+
+    def __enter__(self) -> FakePortal:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # ---- addresses and connections
+
+    @property
+    def host(self) -> str:
+        """The portal's host."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The portal's port."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The portal's address, without a slash at the end."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def webhook_url(self) -> str:
+        """The address of the webhook, with a slash at the end."""
+        return f"{self.url}/rest/{self.access.user_id}/{self.access.webhook_code}/"
+
+    @property
+    def oauth_url(self) -> str:
+        """The address that renews tokens."""
+        return f"{self.url}/oauth/token/"
+
+    def connection(self) -> dict[str, Any]:
+        """An Airflow connection through the webhook, as ``AIRFLOW_CONN_…`` takes it in JSON."""
+        return self._connection(login=str(self.access.user_id), password=self.access.webhook_code)
+
+    def bot_connection(self) -> dict[str, Any]:
+        """The same, with the bot that is a member of the chats."""
+        connection = self.connection()
+        connection["extra"] |= {"bot_id": _BOT_ID, "bot_token": self.bot_token}
+        return connection
+
+    def oauth_connection(self) -> dict[str, Any]:
+        """An Airflow connection through an OAuth application, with fresh tokens."""
+        access_token, refresh_token = self.access.issue()
+        connection = self._connection()
+        connection["extra"] |= {
+            "client_id": self.access.client_id,
+            "client_secret": self.access.client_secret,
+            "access_token": access_token,
+            "refresh_token": refresh_token,
+            "oauth_url": self.oauth_url,
+        }
+        return connection
+
+    def _connection(self, **fields: Any) -> dict[str, Any]:
+        extra = {"plan": "unlimited"} if self.bucket is None else {}
+        return {
+            "conn_type": "bitrix24",
+            "host": self._host,
+            "port": self._port,
+            "schema": "http",
+            **fields,
+            "extra": extra,
+        }
+
+    @property
+    def scopes(self) -> list[str]:
+        """What the webhook and the application may use; assign another list to change it."""
+        return self.access.scopes
+
+    @scopes.setter
+    def scopes(self, scopes: Iterable[str]) -> None:
+        self.access.scopes = list(scopes)
+
+    def expire_tokens(self) -> None:
+        """Every access token issued so far is old; the refresh tokens are good."""
+        self.access.expire_tokens()
+
+    def rename(self, target: int | str = 0) -> str:
+        """Move the portal; its old address answers every call with a redirect (302) to the new one.
+
+        :param target: another port (0 for any free one), or another name of this machine.
+        :return: the new address.
+        :raises OSError: the port is in use.
+        """
+        self._gateway.retired.add(f"{self._host}:{self._port}")
+        if isinstance(target, str):
+            self._host = target
+        else:
+            server = Server(self._app, target)
+            server.start()
+            self._servers.append(server)
+            self._port = server.port
+        self._gateway.retired.discard(f"{self._host}:{self._port}")
+        return self.url
+
+    def _drop(self, client: Any) -> None:
+        any(server.drop(client) for server in self._servers)
+
+    # ---- what happened
+
+    @property
+    def calls(self) -> list[RecordedCall]:
+        """Every request, and every sub-command of a batch, in order."""
+        return list(self._gateway.calls)
+
+    @property
+    def requests(self) -> list[RecordedCall]:
+        """HTTP requests only."""
+        return [call for call in self.calls if not call.in_batch]
+
+    @property
+    def on_call(self) -> Callable[[RecordedCall], None] | None:
+        """Called with each HTTP request once its answer is known."""
+        return self._gateway.on_call
+
+    @on_call.setter
+    def on_call(self, listener: Callable[[RecordedCall], None] | None) -> None:
+        self._gateway.on_call = listener
+
+    def chat(self, dialog_id: str | int) -> Chat:
+        """A dialog, by the id under which the webhook's owner knows it (``1:101`` for one of two others).
+
+        :raises LookupError: there is none.
+        """
+        with self.company.lock:
+            for chat in self.company.chats.by_id.values():
+                if str(dialog_id) in {chat.dialog_id(self.access.user_id), f"chat{chat.id}"}:
+                    return chat
+            if str(dialog_id).isdigit() and int(dialog_id) in self.company.users:
+                return self.company.chats.private(self.access.user_id, int(dialog_id))
+        raise LookupError(f"the portal has no dialog {dialog_id!r}")
+
+    def messages(self, dialog_id: str | int) -> list[Message]:
+        """The messages of a dialog, oldest first, deleted ones included."""
+        chat = self.chat(dialog_id)
+        with self.company.lock:
+            return list(chat.messages)
+
+    def signals(self, dialog_id: str | int) -> list[TypingSignal]:
+        """The writing signals that were accepted in a dialog."""
+        chat = self.chat(dialog_id)
+        with self.company.lock:
+            return list(chat.signals)
+
+    def lit_share(self, dialog_id: str | int, start: float, end: float) -> float:
+        """The share (0 to 1) of ``[start, end]``, in epoch seconds, in which a client of the dialog would
+        show that somebody writes."""
+        chat = self.chat(dialog_id)
+        with self.company.lock:
+            return chat.lit_share(start, end)
+
+    @property
+    def notifications(self) -> list[Notification]:
+        """The notifications that were sent and not deleted."""
+        with self.company.lock:
+            return list(self.company.notifications)
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """Seconds that a call of a method takes from its operating budget, by method name; without an entry,
+        the time it really took."""
+        return self._dispatcher.costs
+
+    def clear(self) -> None:
+        """Forget calls, messages, signals, notifications, faults and what was used of the limits; users,
+        chats, deals and tokens stay."""
+        with self.company.lock:
+            for chat in self.company.chats.by_id.values():
+                chat.messages.clear()
+                chat.signals.clear()
+                chat.history.clear()
+                chat.read.clear()
+            self.company.notifications.clear()
+            self._gateway.calls.clear()
+        self.faults.clear()
+        self.operating.clear()
+        if self.bucket is not None:
+            self.bucket.clear()
+
+    # ---- more company
+
+    def add_user(
+        self, name: str, last_name: str = "", email: str = "", *, active: bool = True, admin: bool = False
+    ) -> int:
+        """Hire somebody; returns the user's id."""
+        with self.company.lock:
+            user_id = max(one.id for one in self.company.users.values() if not one.bot) + 1
+            while user_id in self.company.users:
+                user_id += 1
+            self.company.add_user(User(user_id, name, last_name, email, active=active, admin=admin))
+            return user_id
+
+    def add_chat(
+        self, title: str, members: Iterable[int] = (1,), *, entity_type: str = "", entity_id: str = ""
+    ) -> str:
+        """Open a group chat; returns its dialog id."""
+        with self.company.lock:
+            people = set(members)
+            chat = Chat(
+                self.company.chats.next_chat_id(),
+                title,
+                people,
+                min(people),
+                entity_type=entity_type,
+                entity_id=entity_id,
+                created=self.company.now_text(),
+            )
+            return self.company.chats.add(chat).dialog_id(self.access.user_id)
+
+    def add_message(self, dialog_id: str | int, author_id: int, text: str) -> int:
+        """Let somebody write a message; returns its id."""
+        chat = self.chat(dialog_id)
+        with self.company.lock:
+            return self.company.post(chat, author_id, text).id
+
+    def add_deals(self, count: int) -> None:
+        """Bring in deals: several stages, different amounts, created over the last eight weeks."""
+        with self.company.lock:
+            table = self.company.crm.tables[2]
+            known = len(table.ids)
+            source = random.Random(known)  # noqa: S311 - not a secret
+            end = self.company.now().replace(microsecond=0)
+            step = timedelta(weeks=_DEAL_WEEKS) / max(count, 1)
+            for number in range(count):
+                created = end - step * (count - number)
+                stage = source.choice(_STAGES)
+                moved = min(end, created + timedelta(hours=source.randrange(1, 240))).isoformat(timespec="seconds")
+                self.company.crm.add(
+                    2,
+                    {
+                        "title": f"{source.choice(_GOODS)} {known + number + 1}",
+                        "stageId": stage,
+                        "typeId": "SALE",
+                        "opportunity": float(source.randrange(50, 20_000) * 10),
+                        "assignedById": source.choice((2, 3, 5)),
+                        "createdTime": created.isoformat(timespec="seconds"),
+                        "updatedTime": moved,
+                        "movedTime": moved,
+                        "begindate": created.strftime("%Y-%m-%dT00:00:00+03:00"),
+                        "closedate": (created + timedelta(days=14)).strftime("%Y-%m-%dT00:00:00+03:00"),
+                    },
+                    author=1,
+                )

@@ -1,0 +1,101 @@
+"""uvicorn in a thread of its own, on a socket that is already open."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from typing import Any
+
+import uvicorn
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 10.0
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells when it serves, and knows its connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop without waiting for clients that hold their connections open."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await super().shutdown(sockets=sockets)
+
+    def drop(self, client: Any) -> bool:
+        """Reset the connection from this address; False where there is none."""
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client:
+                transport = connection.transport
+                # Lingering for 0 s makes close() send RST in place of FIN.
+                transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+                transport.abort()
+                return True
+        return False
+
+
+class Server:
+    """An ASGI application on 127.0.0.1.
+
+    :param app: the application.
+    :param port: 0 for any free one.
+    :raises OSError: the port is in use.
+    """
+
+    def __init__(self, app: Any, port: int) -> None:
+        # Without the protocol asyncio does not switch Nagle off, and every answer takes 40 ms.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(("127.0.0.1", port))
+            self._socket.listen(128)
+        except OSError:
+            self._socket.close()
+            raise
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._uvicorn = _Uvicorn(config)
+        self._thread = threading.Thread(
+            target=self._uvicorn.run, kwargs={"sockets": [self._socket]}, name="fake-bitrix24", daemon=True
+        )
+
+    def start(self) -> None:
+        """Serve.
+
+        :raises RuntimeError: it did not come up.
+        """
+        self._thread.start()
+        if not self._uvicorn.ready.wait(_START_SECONDS):
+            raise RuntimeError("the fake portal did not start")
+
+    def stop(self) -> None:
+        """Stop serving and wait for the thread."""
+        self._uvicorn.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+
+    def drop(self, client: Any) -> bool:
+        """Reset the connection from this address; False where there is none."""
+        return self._uvicorn.drop(client)
