@@ -50,7 +50,7 @@ def check_attach(value: Any) -> Any:
     if is_empty(value) or value == "N":
         return None
     error = PortalError("ATTACH_ERROR", "Incorrect attach params")
-    attach = _parsed(value, error.code if isinstance(error.code, str) else "", error.description)
+    attach = _parsed(value, "ATTACH_ERROR", error.description)
     blocks = attach.get("BLOCKS") if isinstance(attach, dict) and "BLOCKS" in attach else attach
     if isinstance(blocks, dict) and not all(key.isdigit() for key in blocks):
         raise error
@@ -117,11 +117,11 @@ def _buttons(value: Any, key: str, code: str, description: str) -> Any:
 
 def _valid_button(button: dict[str, Any]) -> bool:
     if not is_empty(button.get("TYPE")):
-        return button["TYPE"] == "NEWLINE"
+        return str(button["TYPE"]) == "NEWLINE"
     if is_empty(button.get("TEXT")):
         return False
     if not is_empty(button.get("LINK")):
         return bool(_LINK.match(str(button["LINK"])))
     if not is_empty(button.get("ACTION")):
-        return button["ACTION"] in _ACTIONS and not is_empty(button.get("ACTION_VALUE"))
+        return str(button["ACTION"]) in _ACTIONS and not is_empty(button.get("ACTION_VALUE"))
     return not is_empty(button.get("COMMAND")) or not is_empty(button.get("APP_ID"))

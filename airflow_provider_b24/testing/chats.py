@@ -56,9 +56,7 @@ class Chat:
         """How many messages of others a user has not read."""
         last = self.read.get(user_id, 0)
         return sum(
-            1
-            for message in self.messages
-            if message.id > last and not message.deleted and message.author_id != user_id
+            1 for message in self.messages if message.id > last and not message.deleted and message.author_id != user_id
         )
 
     def find(self, message_id: int) -> Message | None:
@@ -72,10 +70,10 @@ class Chat:
         lit = 0.0
         reached = start
         for begin, stop in sorted(self._spans()):
-            begin, stop = max(begin, reached), min(stop, end)
-            if stop > begin:
-                lit += stop - begin
-                reached = stop
+            shown = min(stop, end) - max(begin, reached)
+            if shown > 0:
+                lit += shown
+                reached = min(stop, end)
         return lit / (end - start)
 
     def _spans(self) -> Iterable[tuple[float, float]]:
@@ -152,11 +150,7 @@ class ChatRegister:
     def of_entity(self, entity_type: str, entity_id: str) -> Chat | None:
         """The chat that belongs to a CRM element, a task, a workgroup…"""
         return next(
-            (
-                chat
-                for chat in self.by_id.values()
-                if (chat.entity_type, chat.entity_id) == (entity_type, entity_id)
-            ),
+            (chat for chat in self.by_id.values() if (chat.entity_type, chat.entity_id) == (entity_type, entity_id)),
             None,
         )
 

@@ -148,9 +148,7 @@ class Company:
         """Text as it is stored: overlong text is cut without an error."""
         return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + _CUT
 
-    def signal(
-        self, chat: Chat, author_id: int, *, status: str | None = None, duration: float | None = None
-    ) -> None:
+    def signal(self, chat: Chat, author_id: int, *, status: str | None = None, duration: float | None = None) -> None:
         """Light the author's indicator."""
         seconds = self.typing_seconds if duration is None else float(duration)
         signal = TypingSignal(self.clock(), author_id, status, seconds)

@@ -140,7 +140,7 @@ class Table:
         found = list(matching)
         if not by_id:
             for name, down in reversed(order):
-                found.sort(key=lambda row: _sort_key(row.get(name)), reverse=down)  # noqa: B023 - used at once
+                found.sort(key=lambda row: _sort_key(row.get(name)), reverse=down)
         if start < 0:
             return found[:PAGE], None
         return found[start : start + PAGE], len(found)

@@ -48,9 +48,7 @@ class Dispatcher:
         """
         method = self._method(name, caller, version)
         if self.operating.exceeded(caller.app, name):
-            raise PortalError(
-                "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit", status=429
-            )
+            raise PortalError("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit", status=429)
         started = time.perf_counter()
         try:
             with self.company.lock:
@@ -118,9 +116,7 @@ class Dispatcher:
             started = self.company.clock()
             name, query = _split(command)
             arguments = _resolve(nest(pairs_of(query)), sections["result"])
-            call = replace(
-                outer, time=started, method=name, params=arguments, in_batch=True, status=None, error=None
-            )
+            call = replace(outer, time=started, method=name, params=arguments, in_batch=True, status=None, error=None)
             record(call)
             try:
                 if number >= BATCH_LIMIT:

@@ -6,9 +6,7 @@ from __future__ import annotations
 class PortalError(Exception):
     """The portal refuses a call: a code, a text, an HTTP status, and for version 3 the invalid field."""
 
-    def __init__(
-        self, code: str | int, description: str = "", status: int = 400, *, field: str | None = None
-    ) -> None:
+    def __init__(self, code: str | int, description: str = "", status: int = 400, *, field: str | None = None) -> None:
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description

@@ -116,9 +116,7 @@ class Gateway:
             self.on_call(record)
         return response
 
-    async def _respond(
-        self, request: Request, record: RecordedCall, credentials: tuple[str, str] | None
-    ) -> Response:
+    async def _respond(self, request: Request, record: RecordedCall, credentials: tuple[str, str] | None) -> Response:
         if request.headers.get("host", "") in self.retired:
             record.status = 302
             return self._moved(request)

@@ -47,6 +47,7 @@ class FakePortal:
     def __init__(
         self,
         port: int = 0,
+        *,
         seed_deals: int = 0,
         bucket: tuple[float, float] | None = None,
         operating_limit: float | None = None,
@@ -299,9 +300,7 @@ class FakePortal:
             self.company.add_user(User(user_id, name, last_name, email, active=active, admin=admin))
             return user_id
 
-    def add_chat(
-        self, title: str, members: Iterable[int] = (1,), *, entity_type: str = "", entity_id: str = ""
-    ) -> str:
+    def add_chat(self, title: str, members: Iterable[int] = (1,), *, entity_type: str = "", entity_id: str = "") -> str:
         """Open a group chat; returns its dialog id."""
         with self.company.lock:
             people = set(members)

@@ -39,9 +39,7 @@ def check_reply(call: Call, chat: Chat, reply_id: Any, author: int) -> None:
     if found is None or author not in found[0].members:
         raise PortalError("REPLY_ACCESS_ERROR", "Action unavailable")
     if found[0] is not chat:
-        raise PortalError(
-            "REPLY_FROM_OTHER_CHAT_ERROR", "You can only reply to a message within the same chat"
-        )
+        raise PortalError("REPLY_FROM_OTHER_CHAT_ERROR", "You can only reply to a message within the same chat")
 
 
 @method("im.message.add", "im")
@@ -75,9 +73,7 @@ def _changeable(call: Call, *, by_owner: bool = False) -> tuple[Chat, Message]:
     found = call.company.chats.message(message_id)
     owned = found is not None and by_owner and not found[0].private and found[0].owner == caller
     if found is None or not (found[1].author_id == caller or owned):
-        raise PortalError(
-            "CANT_EDIT_MESSAGE", "Time has expired for modification or you don't have access", status=403
-        )
+        raise PortalError("CANT_EDIT_MESSAGE", "Time has expired for modification or you don't have access", status=403)
     return found
 
 
@@ -101,9 +97,7 @@ def message_update(call: Call) -> Any:
         message.text = call.company.cut(text)
     if given is not None or call.upper("IS_EDITED") != "N":
         message.edited = True
-    message.params = {
-        key: value for key, value in (message.params | changes).items() if value is not None
-    }
+    message.params = {key: value for key, value in (message.params | changes).items() if value is not None}
     call.company.changed(chat, message)
     return True
 

@@ -71,7 +71,7 @@ def task_list(call: Call) -> Any:
     rows = [row for row in rows if all(test(row) for test in tests)]
     for name, direction in reversed(order):
         rows.sort(
-            key=lambda row: (row[name] is not None, row[name] or 0),  # noqa: B023 - used at once
+            key=lambda row: (row[name] is not None, row[name] or 0),
             reverse=str(direction).lower().startswith("desc"),
         )
     start = to_int(call.get("start"))
@@ -86,7 +86,9 @@ def task_get(call: Call) -> Any:
     """One task."""
     given = call.get("taskId")
     if given is None:
-        raise PortalError("100", "CTaskItem All parameters in the constructor must have real class type (internal error)")
+        raise PortalError(
+            "100", "CTaskItem All parameters in the constructor must have real class type (internal error)"
+        )
     task = call.company.tasks.get(to_int(given)) if is_numeric(given) else None
     if task is None:
         raise PortalError("0", "wrong task id")
@@ -149,7 +151,7 @@ def task_list_v3(call: Call) -> Any:
         if name not in _V3_ORDER or direction not in {"ASC", "DESC"}:
             raise PortalError(_V3 + "INVALIDORDEREXCEPTION", f"Cannot read the order `{json.dumps(order)}`")
         tasks.sort(
-            key=lambda task: (task[name] is not None, task[name] or 0),  # noqa: B023 - used at once
+            key=lambda task: (task[name] is not None, task[name] or 0),
             reverse=direction == "DESC",
         )
     limit, offset = _v3_pagination(call.get("pagination"))
@@ -179,7 +181,7 @@ def _v3_passes(condition: Any, task: dict[str, Any]) -> bool:
         raise PortalError(_V3 + "INVALIDFILTEREXCEPTION", f"Cannot read the filter `{json.dumps(condition)}`")
     if condition and isinstance(condition[0], str):
         return _v3_triple(condition, task)
-    return all([_v3_passes(inner, task) for inner in condition])
+    return all(_v3_passes(inner, task) for inner in condition)
 
 
 def _v3_triple(triple: list[Any], task: dict[str, Any]) -> bool:
@@ -196,7 +198,7 @@ def _v3_triple(triple: list[Any], task: dict[str, Any]) -> bool:
     except (TypeError, ValueError):
         raise PortalError(_V3 + "INVALIDFILTEREXCEPTION", f"Cannot read the filter `{json.dumps(triple)}`") from None
     number, first = task["id"], numbers[0] if numbers else 0
-    results = {
+    results: dict[Any, bool] = {
         "=": number == first,
         "!=": number != first,
         ">": number > first,
