@@ -33,6 +33,7 @@ help:  ## this list
 
 .PHONY: setup
 setup: $(STAMP)  ## make the environment .venv (the other commands do it, too)
+	@echo ".venv is ready"
 
 $(STAMP): pyproject.toml constraints.txt
 	@python=$$(tools/find-python "$(PYTHON)") && "$$python" tools/bootstrap.py $(VENV) constraints.txt

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import version
@@ -30,9 +31,7 @@ def run(*command: str | Path, **more) -> str:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone has, apart from this one: without what earlier builds left behind."""
     copy = tmp_path_factory.mktemp("sources")
-    for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split(
-        "\0"
-    ):
+    for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0"):
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
@@ -61,9 +60,7 @@ class AirflowOnly:
     def __init__(self, place: Path) -> None:
         self.bin = place / "env" / "bin"
         self.python = self.bin / "python"
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
         self.environ = {
             **kept,
             "AIRFLOW_HOME": str(place / "airflow"),
@@ -115,6 +112,17 @@ def test_it_says_what_it_needs(metadata: Message) -> None:
     assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.15"}
     assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier", [])
     assert metadata["Description-Content-Type"] == "text/markdown"
+
+
+def test_it_says_where_airflow_and_pytest_find_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+        points = ConfigParser()
+        points.read_string(archive.read(name).decode())
+    assert {group: dict(points[group]) for group in points.sections()} == {
+        "apache_airflow_provider": {"provider_info": f"{PACKAGE}.get_provider_info:get_provider_info"},
+        "pytest11": {"bitrix24": f"{PACKAGE}.testing.pytest_plugin"},
+    }
 
 
 def test_airflow_brings_all_that_it_needs(airflow_only: AirflowOnly) -> None:
