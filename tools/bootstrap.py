@@ -105,12 +105,8 @@ def create(venv: Path, constraints: Path) -> None:
 
 
 def importable(module: str) -> bool:
-    return (
-        subprocess.run(
-            [sys.executable, "-c", f"import {module}"], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+    probe = [sys.executable, "-c", f"import {module}"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def pip(python: Path, step: int, *arguments: str | Path) -> None:

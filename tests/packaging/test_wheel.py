@@ -31,7 +31,8 @@ def run(*command: str | Path, **more) -> str:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone has, apart from this one: without what earlier builds left behind."""
     copy = tmp_path_factory.mktemp("sources")
-    for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0"):
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in listed.split("\0"):
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
@@ -60,7 +61,8 @@ class AirflowOnly:
     def __init__(self, place: Path) -> None:
         self.bin = place / "env" / "bin"
         self.python = self.bin / "python"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
+        ours = ("AIRFLOW_", "PYTHON")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.environ = {
             **kept,
             "AIRFLOW_HOME": str(place / "airflow"),
