@@ -96,9 +96,7 @@ class Address:
             raise ConfigurationError(f"port is {self.port!r}", advice="A port is a number from 1 to 65535.")
         object.__setattr__(self, "scheme", scheme)
         object.__setattr__(self, "host", host)
-        object.__setattr__(
-            self, "port", None if self.port == {"https": 443, "http": 80}[scheme] else self.port
-        )
+        object.__setattr__(self, "port", None if self.port == {"https": 443, "http": 80}[scheme] else self.port)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port is not None else "")
@@ -115,9 +113,7 @@ class Address:
         except ValueError:
             host, port, parts = None, None, urlsplit("")
         if not host:
-            raise ConfigurationError(
-                "this is not the URL of a portal", advice="It starts with https:// and a host."
-            )
+            raise ConfigurationError("this is not the URL of a portal", advice="It starts with https:// and a host.")
         return cls(parts.scheme, host, port)
 
     def may_become(self, other: Address) -> bool:
@@ -133,8 +129,7 @@ class Address:
         if self.host.endswith(_CLOUD_ZONES):
             return other.host.endswith(_CLOUD_ZONES)
         return self.host == other.host or (
-            registered_domain(self.host) is not None
-            and registered_domain(self.host) == registered_domain(other.host)
+            registered_domain(self.host) is not None and registered_domain(self.host) == registered_domain(other.host)
         )
 
 

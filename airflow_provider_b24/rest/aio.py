@@ -79,10 +79,14 @@ class AsyncClient:
         return await self._drive(converse(self.peer, call, patience=patience))
 
     async def batch(
-        self, calls: Mapping[Hashable, Call] | Sequence[Call], *, halt: bool | None = None
+        self,
+        calls: Mapping[Hashable, Call] | Sequence[Call],
+        *,
+        halt: bool | None = None,
+        patience: Patience | None = None,
     ) -> BatchReply[Any]:
         """Carry out any number of calls, 50 to a request; see :func:`~.batch.converse_batch`."""
-        return await self._drive(converse_batch(self.peer, calls, halt=halt))
+        return await self._drive(converse_batch(self.peer, calls, halt=halt, patience=patience))
 
     async def iterate(
         self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2
@@ -103,9 +107,7 @@ class AsyncClient:
             while True:
                 step = conversation.send(outcome)
                 if isinstance(step, Send):
-                    outcome = await self._exchange(
-                        step.request, step.read_timeout or self.settings.read_timeout
-                    )
+                    outcome = await self._exchange(step.request, step.read_timeout or self.settings.read_timeout)
                 elif isinstance(step, Wait):
                     await self.peer.clock.asleep(step.seconds)
                     outcome = None

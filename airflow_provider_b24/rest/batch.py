@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.conversation import Peer, Step, Wait, converse
+from airflow_provider_b24.rest.conversation import Patience, Peer, Step, Wait, converse
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -25,9 +25,9 @@ from airflow_provider_b24.rest.errors import (
     OutcomeUnknownError,
     error_for,
 )
+from airflow_provider_b24.rest.methods import Params
 from airflow_provider_b24.rest.protocol import (
     Call,
-    Params,
     Priority,
     Reply,
     as_number,
@@ -79,6 +79,7 @@ def converse_batch(
     calls: Mapping[K, Call] | Sequence[Call],
     *,
     halt: bool | None = None,
+    patience: Patience | None = None,
 ) -> Generator[Step, Any, BatchReply[Any]]:
     """Carry out any number of calls, 50 to a request, in order.
 
@@ -86,6 +87,7 @@ def converse_batch(
         in the same 50, as ``$result[key][field]``.
     :param halt: stop at the first failure. By default where a call refers to another, because the portal
         would run it with the unresolved text; ``False`` is refused there.
+    :param patience: instead of the peer's own.
     :raises ConfigurationError: before anything is sent, for calls that a batch can not carry.
     :raises Bitrix24Error: if a whole request failed before anything was carried out; later failures are in
         ``errors``.
@@ -99,7 +101,7 @@ def converse_batch(
         if outcome.errors and halting:
             _not_run(outcome, chunk)
             continue
-        yield from _converse_chunk(peer, chunk, halting, outcome)
+        yield from _converse_chunk(peer, chunk, halting, patience or peer.patience, outcome)
     return _in_order(outcome, table)
 
 
@@ -168,9 +170,7 @@ def _pairs(name: str, value: Any) -> Iterator[str]:
 def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
     names = {key: str(key) for key in table}
     if len(set(names.values())) < len(names):
-        raise ConfigurationError(
-            "two keys of the batch have the same text", advice="Give every call its own key."
-        )
+        raise ConfigurationError("two keys of the batch have the same text", advice="Give every call its own key.")
     place = {name: index // MOST_COMMANDS for index, name in enumerate(names.values())}
     order = {name: index for index, name in enumerate(names.values())}
     referring = False
@@ -204,12 +204,10 @@ def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
 
 
 def _converse_chunk(
-    peer: Peer, chunk: dict[Any, Call], halt: bool, outcome: BatchReply[Any]
+    peer: Peer, chunk: dict[Any, Call], halt: bool, patience: Patience, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, None]:
     """One request, and again for the commands in it that a limit refused before they were run."""
-    priority = (
-        Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
-    )
+    priority = Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
     waiting = chunk
     tries = 0
     while waiting:
@@ -218,15 +216,11 @@ def _converse_chunk(
         request = Call("batch", {"halt": int(halt), "cmd": commands}, priority=priority)
         failure: Bitrix24Error | None = None
         try:
-            reply = yield from converse(peer, request)
+            reply = yield from converse(peer, request, patience=patience)
         except Bitrix24Error as caught:
             failure = caught
         if failure is not None:
-            if (
-                not outcome.replies
-                and not outcome.errors
-                and (request.repeatable or not failure.effect_unknown)
-            ):
+            if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
                 raise failure.with_traceback(None)
             for key, call in waiting.items():
                 outcome.errors[key] = _same(failure, call)
@@ -237,7 +231,7 @@ def _converse_chunk(
             for key, call in waiting.items()
             if isinstance(outcome.errors.get(key), LimitError) and not references(call.params)
         }
-        pause = _pause(peer, refused, outcome, tries)
+        pause = _pause(peer, refused, outcome, tries, patience)
         if pause is None or halt:
             return
         for key in refused:
@@ -247,9 +241,11 @@ def _converse_chunk(
         waiting = refused
 
 
-def _pause(peer: Peer, refused: Mapping[Any, Call], outcome: BatchReply[Any], tries: int) -> float | None:
+def _pause(
+    peer: Peer, refused: Mapping[Any, Call], outcome: BatchReply[Any], tries: int, patience: Patience
+) -> float | None:
     """Seconds until refused commands are sent again; None to leave them refused."""
-    if not refused or tries >= peer.patience.tries:
+    if not refused or tries >= patience.tries:
         return None
     pause = 0.0
     for key, call in refused.items():
@@ -258,7 +254,7 @@ def _pause(peer: Peer, refused: Mapping[Any, Call], outcome: BatchReply[Any], tr
             return None
         if isinstance(error, OperatingLimitError):
             error.retry_after = peer.budget.wait_for(call.method, peer.clock.time())
-            if error.retry_after > peer.patience.operating:
+            if error.retry_after > patience.operating:
                 return None
             pause = max(pause, error.retry_after)
         else:
@@ -289,9 +285,7 @@ def _account(
             spent = spent if isinstance(spent, Mapping) else {}
             reset_at = as_number(spent.get("operating_reset_at"))
             peer.budget.note(call.method, reset_at)
-            total, following = (
-                as_number(sections[part].get(name)) for part in ("result_total", "result_next")
-            )
+            total, following = (as_number(sections[part].get(name)) for part in ("result_total", "result_next"))
             outcome.replies[key] = Reply(
                 sections["result"][name],
                 None if total is None else int(total),

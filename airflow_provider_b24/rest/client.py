@@ -75,14 +75,16 @@ class Client:
         return self._drive(converse(self.peer, call, patience=patience))
 
     def batch(
-        self, calls: Mapping[Hashable, Call] | Sequence[Call], *, halt: bool | None = None
+        self,
+        calls: Mapping[Hashable, Call] | Sequence[Call],
+        *,
+        halt: bool | None = None,
+        patience: Patience | None = None,
     ) -> BatchReply[Any]:
         """Carry out any number of calls, 50 to a request; see :func:`~.batch.converse_batch`."""
-        return self._drive(converse_batch(self.peer, calls, halt=halt))
+        return self._drive(converse_batch(self.peer, calls, halt=halt, patience=patience))
 
-    def iterate(
-        self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2
-    ) -> Iterator[Any]:
+    def iterate(self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2) -> Iterator[Any]:
         """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
         reader = reader_for(method, params or {}, version=version)
         while (call := reader.next_call()) is not None:
@@ -151,9 +153,7 @@ class Client:
         assert prepared.url is not None
         host = prepared.url.split("/", 3)[2]
         if host not in self._options:
-            proxies: Any = (
-                {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else None
-            )
+            proxies: Any = {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else None
             if proxies is None:
                 proxies = requests.utils.get_environ_proxies(prepared.url)
             self._options[host] = {"verify": self.settings.authorities, "proxies": proxies, "cert": None}
@@ -169,9 +169,7 @@ class Client:
 
 def _may_have_left(error: BaseException) -> bool:
     """Whether the request may have reached the portal before this happened."""
-    if isinstance(
-        error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)
-    ):
+    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)):
         return False
     if isinstance(error, requests.ConnectionError) and error.args:
         reason = getattr(error.args[0], "reason", None)

@@ -325,9 +325,7 @@ def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
     return OutcomeUnknownError(failure.text, method=call.method)
 
 
-def _pause_after(
-    peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience
-) -> float | None:
+def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience) -> float | None:
     """Seconds until the call is sent again, or None to give up."""
     if error.permanent or (isinstance(error, LimitError) and call.priority is Priority.TYPING):
         return None
@@ -353,7 +351,9 @@ def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix
         if call.repeatable:
             error.advice = f"Tried {attempt} times; the portal or a proxy before it is in trouble."
         else:
-            error.advice = "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
+            error.advice = (
+                "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
+            )
             error.permanent = True
     elif isinstance(error, TokenExpiredError) and isinstance(peer.credential, Webhook):
         error.advice = AuthenticationError.default_advice

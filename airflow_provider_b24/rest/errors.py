@@ -117,15 +117,15 @@ class LimitError(Bitrix24Error):
 class QueryLimitError(LimitError):
     """Too many requests in a short time (the leaky bucket of the portal is full)."""
 
-    default_advice = (
-        "Other programs behind the same address use up the portal's request limit; try again later."
-    )
+    default_advice = "Other programs behind the same address use up the portal's request limit; try again later."
 
 
 class OperatingLimitError(LimitError):
     """One method used up its execution time (480 s in 10 minutes in the cloud). Only that method is blocked."""
 
-    default_advice = "The portal blocks this one method until its execution time of the last ten minutes falls below the limit."
+    default_advice = (
+        "The portal blocks this one method until its execution time of the last ten minutes falls below the limit."
+    )
 
 
 class LowBucketError(LimitError):
@@ -159,9 +159,7 @@ class OutcomeUnknownError(Bitrix24Error):
 class UnexpectedReplyError(Bitrix24Error):
     """The answer is not one that a Bitrix24 portal gives."""
 
-    default_advice = (
-        "Is this the address of a Bitrix24 portal? A proxy or a login page may be answering instead."
-    )
+    default_advice = "Is this the address of a Bitrix24 portal? A proxy or a login page may be answering instead."
 
 
 class RedirectRefusedError(Bitrix24Error):
@@ -218,12 +216,8 @@ CODES: dict[str, Verdict] = {
     "wrong_client": Verdict(AuthenticationError, "Check client_id in the Airflow connection."),
     "no_auth_found": Verdict(AuthenticationError),
     "invalid_credentials": Verdict(AuthenticationError),
-    "application_not_found": Verdict(
-        AuthenticationError, "The application was removed from the portal: install it."
-    ),
-    "not_installed": Verdict(
-        AuthenticationError, "The application is not installed on the portal: install it."
-    ),
+    "application_not_found": Verdict(AuthenticationError, "The application was removed from the portal: install it."),
+    "not_installed": Verdict(AuthenticationError, "The application is not installed on the portal: install it."),
     "error_oauth": Verdict(AuthenticationError),
     "authorization_error": Verdict(AuthenticationError),
     # rights
@@ -237,19 +231,13 @@ CODES: dict[str, Verdict] = {
         "does not include REST.",
     ),
     "user_access_error": Verdict(AccessDeniedError, "The webhook's owner may not use this application."),
-    "allowed_only_intranet_user": Verdict(
-        AccessDeniedError, "Only employees may call this, not external users."
-    ),
+    "allowed_only_intranet_user": Verdict(AccessDeniedError, "Only employees may call this, not external users."),
     "wrong_auth_type": Verdict(
         AccessDeniedError,
         "This method can not be called with this kind of credential (webhook or application).",
     ),
-    "method_confirm_waiting": Verdict(
-        AccessDeniedError, "An administrator of the portal has to allow this method."
-    ),
-    "method_confirm_denied": Verdict(
-        AccessDeniedError, "An administrator of the portal has refused this method."
-    ),
+    "method_confirm_waiting": Verdict(AccessDeniedError, "An administrator of the portal has to allow this method."),
+    "method_confirm_denied": Verdict(AccessDeniedError, "An administrator of the portal has refused this method."),
     "accessexception": Verdict(AccessDeniedError),
     "access_error": Verdict(AccessDeniedError, _MEMBER),
     "cant_edit_message": Verdict(
@@ -266,12 +254,8 @@ CODES: dict[str, Verdict] = {
     "bitrix_rest_v3_exception_entitynotfoundexception": Verdict(NotFoundError),
     # refused, with words that help
     "invalid_request": Verdict(RequestRefusedError, "The portal takes HTTPS only."),
-    "dialog_id_empty": Verdict(
-        RequestRefusedError, "dialog_id is 'chat2935', 'sg17' or a user id such as '13'."
-    ),
-    "error_batch_method_not_allowed": Verdict(
-        RequestRefusedError, "Call this method by itself, not in a batch."
-    ),
+    "dialog_id_empty": Verdict(RequestRefusedError, "dialog_id is 'chat2935', 'sg17' or a user id such as '13'."),
+    "error_batch_method_not_allowed": Verdict(RequestRefusedError, "Call this method by itself, not in a batch."),
 }
 
 

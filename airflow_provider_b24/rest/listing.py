@@ -149,9 +149,7 @@ class KeysetReader:
                     method=self._method,
                     advice="Add it to select.",
                 )
-            if self._last is not None and (
-                number >= self._last if self._descending else number <= self._last
-            ):
+            if self._last is not None and (number >= self._last if self._descending else number <= self._last):
                 raise IncompleteReplyError(
                     f"the portal was asked for rows with {self._keyset.filter_key} {self._sign} {self._last} "
                     f"and sent {number}",
@@ -173,9 +171,7 @@ class KeysetReader:
             column = self._params.pop(_parameter(self._params, keyset.order[0]) or "", keyset.filter_key)
             order = {column: self._params.pop(_parameter(self._params, keyset.order[1]) or "", "ASC")}
         else:
-            order = self._params.pop(_parameter(self._params, keyset.order) or "", None) or {
-                keyset.filter_key: "ASC"
-            }
+            order = self._params.pop(_parameter(self._params, keyset.order) or "", None) or {keyset.filter_key: "ASC"}
         if isinstance(order, Mapping) and len(order) == 1:
             ((column, direction),) = order.items()
             if str(column).lower() == keyset.filter_key.lower() and str(direction).upper() in ("ASC", "DESC"):

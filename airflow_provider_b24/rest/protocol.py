@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,12 +22,10 @@ from airflow_provider_b24.rest.errors import (
     UnexpectedReplyError,
     error_for,
 )
+from airflow_provider_b24.rest.methods import Params, check_method, is_repeatable
 
 USER_AGENT = f"airflow-provider-b24/{__version__}"
 
-Params = Mapping[str, Any] | Sequence[Any]
-
-_METHOD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -62,19 +59,9 @@ class Call:
     priority: Priority = Priority.WORK
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, str) or not _METHOD.match(self.method):
-            raise ConfigurationError(
-                f"method is {self.method!r}",
-                advice="A REST method looks like 'crm.item.get': no slashes, no address in front of it.",
-            )
-        if self.method.endswith((".json", ".xml")):
-            raise ConfigurationError(
-                f"method is {self.method!r}", advice="Leave off the suffix; replies are JSON."
-            )
+        check_method(self.method)
         if self.version not in (2, 3):
-            raise ConfigurationError(
-                f"version is {self.version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0)."
-            )
+            raise ConfigurationError(f"version is {self.version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
         if isinstance(self.params, (str, bytes)) or not isinstance(self.params, (Mapping, Sequence)):
             raise ConfigurationError(
                 f"params of {self.method} is a {type(self.params).__name__}",
@@ -85,63 +72,6 @@ class Call:
     def repeatable(self) -> bool:
         """Whether the call may be sent again although it may have been carried out already."""
         return is_repeatable(self.method, self.params)
-
-
-# The last word of a method's name tells readers from writers; everything not listed counts as writing.
-_READS = frozenset(
-    [
-        "current",
-        "fields",
-        "find",
-        "getlist",
-        "info",
-        "list",
-        "methods",
-        "profile",
-        "scope",
-        "search",
-        "tail",
-        "time",
-    ]
-)
-# Methods whose second call does nothing the first has not done. "read" and "unread" set a mark.
-_REPEATABLE = frozenset(
-    [
-        "im.dialog.writing",
-        "im.dialog.read",
-        "im.dialog.unread",
-        "imbot.v2.chat.inputaction.notify",
-        "imbot.chat.sendtyping",
-        "user.admin",
-        "feature.get",
-        "documentation",
-        "rest.documentation.openapi",
-    ]
-)
-
-
-def is_repeatable(method: str, params: Params = ()) -> bool:
-    """Whether a method only reads, or is harmless when carried out twice."""
-    name = method.lower()
-    if name in _REPEATABLE:
-        return True
-    if name == "batch":
-        return _repeatable_batch(params)
-    if name == "event.offline.get":
-        # By default it deletes what it returns.
-        return isinstance(params, Mapping) and str(params.get("clear", "1")) == "0" and "process_id" in params
-    last = name.rsplit(".", 1)[-1]
-    return last in _READS or (last.startswith("get") and not last.startswith("getorcreate"))
-
-
-def _repeatable_batch(params: Params) -> bool:
-    commands: Any = params.get("cmd") if isinstance(params, Mapping) else params
-    if isinstance(commands, Mapping):
-        commands = list(commands.values())
-    if not isinstance(commands, list) or not commands:
-        return False
-    names = [command.get("method") if isinstance(command, Mapping) else command for command in commands]
-    return all(isinstance(name, str) and is_repeatable(name.split("?", 1)[0].strip()) for name in names)
 
 
 @dataclass(frozen=True)
@@ -228,9 +158,7 @@ def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
             "refresh_token": tokens.refresh_token,
         }
     )
-    return Request(
-        "GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None
-    )
+    return Request("GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None)
 
 
 def _to_json(params: Params) -> tuple[bytes | None, str]:
@@ -302,9 +230,7 @@ def decode_tokens(response: Response, before: Tokens) -> Tokens:
     access, refresh = payload.get("access_token"), payload.get("refresh_token")
     if payload.get("error"):
         raise _portal_error("oauth/token", response, payload)
-    if response.status >= 400 or not (
-        isinstance(access, str) and access and isinstance(refresh, str) and refresh
-    ):
+    if response.status >= 400 or not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
         raise _unreadable("oauth/token", response, "the answer has no tokens")
     endpoint = payload.get("client_endpoint")
     return Tokens(access, refresh, endpoint if isinstance(endpoint, str) and endpoint else before.endpoint)
@@ -328,9 +254,7 @@ def read_json(method: str, response: Response) -> dict[str, Any]:
 
 def _portal_error(method: str, response: Response, payload: Mapping[str, Any]) -> Bitrix24Error:
     code, description = error_text(payload)
-    return error_for(
-        code, description, method=method, status=response.status, retry_after=_retry_after(response)
-    )
+    return error_for(code, description, method=method, status=response.status, retry_after=_retry_after(response))
 
 
 def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
@@ -340,9 +264,7 @@ def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
         code, description = error.get("code"), str(error.get("message") or "")
         fields = error.get("validation")
         if isinstance(fields, list):
-            details = [
-                f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)
-            ]
+            details = [f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)]
             description = "; ".join([description, *details]) if description else "; ".join(details)
     else:
         code, description = error, str(payload.get("error_description") or "")

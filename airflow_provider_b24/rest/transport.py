@@ -42,9 +42,7 @@ class Transport:
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "read_timeout"):
             if not 0 < getattr(self, name) < 86400:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)!r}", advice="It is a number of seconds."
-                )
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}", advice="It is a number of seconds.")
         if isinstance(self.verify, str) and not os.path.exists(self.verify):
             raise ConfigurationError(
                 f"verify names {self.verify!r}, and there is no such file on this machine",
@@ -92,9 +90,7 @@ def ssl_context(authorities: bool | str) -> ssl.SSLContext:
 
 def too_big(most_bytes: int) -> Failure:
     """The answer was cut off."""
-    return Failure(
-        f"the answer is larger than {most_bytes / 1e6:.0f} MB and was not read to its end", sent=True
-    )
+    return Failure(f"the answer is larger than {most_bytes / 1e6:.0f} MB and was not read to its end", sent=True)
 
 
 def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
@@ -105,9 +101,7 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure(
-                f"the TLS certificate is not trusted: {cause.verify_message}", sent=False, certificate=True
-            )
+            return Failure(f"the TLS certificate is not trusted: {cause.verify_message}", sent=False, certificate=True)
     for cause in _causes(error):
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return Failure("the TLS connection broke off", sent=sent)

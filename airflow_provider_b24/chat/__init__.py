@@ -1,0 +1,1 @@
+"""What one does in a dialog, on top of the REST core. Knows no Airflow."""

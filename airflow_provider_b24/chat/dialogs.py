@@ -1,0 +1,109 @@
+"""Naming a dialog: by its id, or by what it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
+
+if TYPE_CHECKING:
+    from airflow_provider_b24.rest.conversation import Peer, Step
+
+_ID = re.compile(r"^(chat|sg)?[1-9][0-9]{0,18}$")
+_REFERENCE = re.compile(r"^(?P<kind>[a-z]+):(?P<key>\S+)$")
+_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
+
+# What im.chat.get calls the things that have a chat, in the order in which it is asked; tasks have another
+# kind of chat in the portal's newer task card.
+_ENTITIES: dict[str, tuple[tuple[str, str], ...]] = {
+    "deal": (("CRM", "DEAL|{}"),),
+    "lead": (("CRM", "LEAD|{}"),),
+    "contact": (("CRM", "CONTACT|{}"),),
+    "company": (("CRM", "COMPANY|{}"),),
+    "task": (("TASKS_TASK", "{}"), ("TASKS", "{}")),
+    "group": (("SONET_GROUP", "{}"),),
+}
+
+FORMATS = (
+    "Use 'chat2935' (a group chat), 'sg17' (the chat of a workgroup) or '13' (a person, by user id); "
+    "or name it by what it belongs to: 'deal:1663', 'lead:…', 'contact:…', 'company:…', 'task:8293', 'group:133', "
+    "'user:anna@example.com'."
+)
+
+
+def check_dialog_id(value: object, argument: str = "dialog_id") -> str:
+    """The dialog id or reference, as text.
+
+    :param value: a text, or a user id as a number.
+    :param argument: how the caller calls it, for the message.
+    :raises ConfigurationError: if it is neither; names the formats.
+    """
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if _ID.match(text):
+        return text
+    reference = _REFERENCE.match(text)
+    if reference:
+        kind, key = reference["kind"], reference["key"]
+        if kind == "user" and (_EMAIL.match(key) or _is_number(key)):
+            return text
+        if kind in _ENTITIES and _is_number(key):
+            return text
+    raise ConfigurationError(f"{argument} is {value!r}, which names no dialog", advice=FORMATS)
+
+
+def is_reference(dialog_id: str) -> bool:
+    """Whether the portal has to be asked which dialog this is."""
+    return ":" in dialog_id
+
+
+def resolve(peer: Peer, dialog_id: str) -> Generator[Step, Any, str]:
+    """The dialog id that a reference stands for, found with ``im.chat.get`` or ``user.get``.
+
+    :param dialog_id: as :func:`check_dialog_id` returns it; an id is returned as it is, without a call.
+    :raises NotFoundError: if there is no such chat or person; says what was looked for.
+    :raises Bitrix24Error: if the portal could not be asked.
+    """
+    if not is_reference(dialog_id):
+        return dialog_id
+    kind, key = dialog_id.split(":", 1)
+    if kind == "user":
+        return key if _is_number(key) else (yield from _person(peer, key))
+    from airflow_provider_b24.rest.conversation import converse
+    from airflow_provider_b24.rest.protocol import Call
+
+    for entity_type, pattern in _ENTITIES[kind]:
+        params = {"ENTITY_TYPE": entity_type, "ENTITY_ID": pattern.format(key)}
+        reply = yield from converse(peer, Call("im.chat.get", params))
+        found = reply.result.get("ID") if isinstance(reply.result, Mapping) else None
+        if found:
+            return f"chat{found}"
+    raise NotFoundError(
+        f"{kind} {key} has no chat that this account can see",
+        method="im.chat.get",
+        advice=f"Check the number; a chat exists once somebody opened it in the card of the {kind}. "
+        "The account behind the connection has to be a member.",
+    )
+
+
+def _person(peer: Peer, email: str) -> Generator[Step, Any, str]:
+    from airflow_provider_b24.rest.conversation import converse
+    from airflow_provider_b24.rest.protocol import Call
+
+    reply = yield from converse(peer, Call("user.get", {"FILTER": {"EMAIL": email, "ACTIVE": True}}))
+    rows = [row for row in reply.result if isinstance(row, Mapping)] if isinstance(reply.result, list) else []
+    # Below the scope "user" the portal leaves addresses out; then its own filter is all there is to go by.
+    exact = [row for row in rows if str(row.get("EMAIL", email)).lower() == email.lower()]
+    ids = {str(row["ID"]) for row in exact if _is_number(str(row.get("ID", "")))}
+    if len(ids) == 1:
+        return ids.pop()
+    raise NotFoundError(
+        f"no active user has the e-mail address {email}" if not ids else f"{len(ids)} users have the address {email}",
+        method="user.get",
+        advice="Check the address, or name the person by user id. Dismissed users and bots are not found.",
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0

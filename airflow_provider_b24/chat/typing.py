@@ -1,0 +1,224 @@
+"""Keeping the typing indicator lit.
+
+``im.dialog.writing`` lights it once, and a client puts it out 25 s after the last signal or at the author's
+message; there is no way to put it out by a call. So it is kept lit by signals every 12 s, two of which
+fall into the 25 s: one that is lost leaves no gap.
+
+The indicator is a courtesy. A signal that fails is told once in the log, costs the work nothing, and is
+skipped rather than queued where requests are short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from airflow_provider_b24.chat.signals import INTERVAL, LASTS, STATUS_PREFIX, check_interval, check_status
+from airflow_provider_b24.rest.clock import Clock, SystemClock
+from airflow_provider_b24.rest.conversation import Patience
+from airflow_provider_b24.rest.errors import Bitrix24Error, LimitError
+from airflow_provider_b24.rest.protocol import Call, Priority
+
+log = logging.getLogger(__name__)
+
+# A signal that has no answer by then counts as lost; the next one is due soon anyway. It is also the longest
+# that leaving the typing block can take.
+ANSWER = 5.0
+
+SIGNAL_PATIENCE = Patience(tries=1, answer=ANSWER, limits=0.0)
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A chat bot to signal as (``imbot.v2``).
+
+    :ivar bot_id: its id.
+    :ivar token: the token it was registered with; needed with a webhook, unused with an application.
+    """
+
+    bot_id: int
+    token: str | None = field(default=None, repr=False)
+
+
+def signal(
+    dialog_id: str,
+    *,
+    bot: Bot | None = None,
+    status: str | None = None,
+    duration: float = LASTS,
+    priority: Priority = Priority.TYPING,
+) -> Call:
+    """One typing signal: ``im.dialog.writing``, or as a bot ``imbot.v2.Chat.InputAction.notify``.
+
+    :param dialog_id: where, as an id.
+    :param bot: who types; by default the account behind the credential.
+    :param status: what the bot is shown to do; see :data:`~.signals.STATUSES`.
+    :param duration: seconds that the bot's indicator lasts, 1 to 600. Default 25, as long as a user's.
+    """
+    if bot is None:
+        return Call("im.dialog.writing", {"DIALOG_ID": dialog_id}, priority=priority)
+    params: dict[str, object] = {"botId": bot.bot_id, "dialogId": dialog_id}
+    if bot.token:
+        params["botToken"] = bot.token
+    if status:
+        params["statusMessageCode"] = STATUS_PREFIX + check_status(status)
+    params["duration"] = max(1, min(600, round(duration)))
+    return Call("imbot.v2.Chat.InputAction.notify", params, priority=priority)
+
+
+class Light:
+    """When the next signal is due. Pure: told the time, it never looks at a clock.
+
+    :param dialog_id: for the log.
+    :param interval: seconds between signals.
+    :param until: the time after which it need not be lit any more; None for as long as it is asked.
+    """
+
+    def __init__(self, dialog_id: str, interval: float = INTERVAL, until: float | None = None) -> None:
+        self._dialog_id = dialog_id
+        self._interval = interval
+        self._until = until
+        self._due = float("-inf")
+        self._lit_until = float("-inf")
+        self._told = False
+        self._over = False
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until the next signal is due, 0 if it is; None if no more is needed, or none would help."""
+        if self._over or (self._until is not None and max(now, self._lit_until) >= self._until):
+            return None
+        return max(0.0, self._due - now)
+
+    def sent(self, at: float) -> None:
+        """A signal that went out at this time was accepted."""
+        self._due = at + self._interval
+        self._lit_until = at + LASTS
+
+    def failed(self, at: float, error: Bitrix24Error) -> None:
+        """A signal was not accepted: told once; given up where it can never succeed, else tried again sooner."""
+        self._due = at + self._interval / 3
+        if error.permanent and not error.effect_unknown:
+            self._over = True
+        if not self._told:
+            self._told = True
+            log.log(
+                logging.INFO if isinstance(error, LimitError) else logging.WARNING,
+                "The typing indicator of %s could not be lit%s; the work goes on without it. %s",
+                self._dialog_id,
+                " and is given up" if self._over else "",
+                error,
+            )
+
+
+class TypingIndicator:
+    """Lit inside a ``with`` block, or an ``async with`` block.
+
+    The signals are sent beside the work: from a thread of their own, or from a task of the running event
+    loop. Leaving the block waits for a signal that is on its way (5 s at most), so that none arrives
+    after the message which puts the indicator out.
+
+    :param send: sends one signal; for ``with``.
+    :param asend: the same for ``async with``.
+    :param dialog_id: for the log.
+    :param interval: seconds between signals.
+    :param clock: time.
+    :param stop: what the thread waits on; tests give one that does not really wait.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[], object] | None,
+        asend: Callable[[], Awaitable[object]] | None,
+        *,
+        dialog_id: str,
+        interval: float = INTERVAL,
+        clock: Clock | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._send = send
+        self._asend = asend
+        self._clock = clock or SystemClock()
+        self._light = Light(dialog_id, check_interval(interval))
+        self._stop = stop or threading.Event()
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake: asyncio.Event
+
+    def __enter__(self) -> TypingIndicator:
+        self._thread = threading.Thread(target=self._keep_lit, name="bitrix24-typing", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(ANSWER + 1)
+
+    async def __aenter__(self) -> TypingIndicator:
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._akeep_lit(), name="bitrix24-typing")
+        # The first signal should be on its way even if the block never gives the loop another chance.
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._task is not None and not self._task.done():
+            self._wake.set()
+            done, _ = await asyncio.wait({self._task}, timeout=ANSWER + 1)
+            if not done:
+                self._task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._task
+
+    def _keep_lit(self) -> None:
+        assert self._send is not None
+        while not self._stop.is_set():
+            now = self._clock.monotonic()
+            pause = self._light.wait(now)
+            if pause is None or (pause and self._stop.wait(pause)):
+                return
+            if not pause:
+                try:
+                    self._send()
+                except Exception as error:
+                    self._light.failed(now, _as_ours(error))
+                else:
+                    self._light.sent(now)
+
+    async def _akeep_lit(self) -> None:
+        assert self._asend is not None
+        while not self._stop.is_set():
+            now = self._clock.monotonic()
+            pause = self._light.wait(now)
+            if pause is None:
+                return
+            if pause:
+                sleeper = asyncio.ensure_future(self._clock.asleep(pause))
+                waker = asyncio.ensure_future(self._wake.wait())
+                await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+                sleeper.cancel()
+                waker.cancel()
+                continue
+            try:
+                await self._asend()
+            except Exception as error:
+                self._light.failed(now, _as_ours(error))
+            else:
+                self._light.sent(now)
+
+
+def _as_ours(error: Exception) -> Bitrix24Error:
+    if isinstance(error, Bitrix24Error):
+        return error
+    # Whatever it is, it must not reach the work; only its kind is told, for its words may hold anything.
+    return Bitrix24Error(f"unforeseen {type(error).__name__}")

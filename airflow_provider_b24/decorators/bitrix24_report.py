@@ -1,0 +1,110 @@
+"""``@task.bitrix24_report``: typing while a function runs, then its result as a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
+
+from airflow_provider_b24.chat.dialogs import check_dialog_id
+from airflow_provider_b24.chat.signals import check_interval, check_status
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.operators.arguments import check_unless_template, seconds
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from airflow.sdk import Context
+
+_PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id")
+
+
+class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
+    """Runs a function with "is typing…" lit in a dialog, and posts what it returns.
+
+    If the function fails, nothing is posted and the indicator goes out.
+
+    :param dialog_id: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :param interval: time between two typing signals. Default 12 s.
+    :param status: what the connection's bot is shown to do meanwhile.
+    :return: the id of the message, as XCom.
+    """
+
+    custom_operator_name = "@task.bitrix24_report"
+    template_fields: Sequence[str] = (*PythonOperator.template_fields, "dialog_id", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        dialog_id: str | int,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        interval: dt.timedelta | float | None = None,
+        status: str | None = None,
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kwargs_to_upstream={"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs},
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            **kwargs,
+        )
+        self.dialog_id = dialog_id
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_dialog_id, dialog_id)
+        self.interval = None if interval is None else check_interval(seconds(interval, "interval"))
+        self.status = None if status is None else check_status(status)
+
+    def execute(self, context: Context) -> int:
+        """Run the function, then post."""
+        with Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            with no_vain_retries():
+                typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status)
+            with typing:
+                result = super().execute(context)
+            with no_vain_retries():
+                message_id = hook.send_message(self.dialog_id, **_parameters(result))
+        self.log.info("Posted message %s in %s", message_id, self.dialog_id)
+        return message_id
+
+
+def _parameters(result: object) -> dict[str, Any]:
+    """What is posted, from what the function returned."""
+    from airflow_provider_b24.rest.errors import ConfigurationError
+
+    if isinstance(result, str):
+        return {"message": result}
+    if not isinstance(result, Mapping):
+        raise ConfigurationError(
+            f"the function returned {type(result).__name__}",
+            advice="A report returns its text, or a mapping with 'message' and other parameters of im.message.add.",
+        )
+    unknown = sorted(str(name) for name in result if name not in _PARAMETERS)
+    if unknown:
+        raise ConfigurationError(
+            f"the function returned a mapping with {', '.join(unknown)}",
+            advice=f"It may have {', '.join(_PARAMETERS)}.",
+        )
+    return dict(result)
+
+
+def bitrix24_report_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+    """Make a function a task that shows "is typing…" while it runs, and posts what it returns.
+
+    The function returns the text, or a mapping with ``message`` and other parameters of ``im.message.add``
+    (``attach``, ``keyboard``, ``menu``, ``system``, ``url_preview``, ``reply_id``); it may be ``async``.
+
+    :param python_callable: the function.
+    :param kwargs: see :class:`Bitrix24ReportOperator`, and what every task takes.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable, decorated_operator_class=Bitrix24ReportOperator, **kwargs
+    )

@@ -1,0 +1,126 @@
+"""What Airflow reads at start. It does so while it is itself being imported: nothing of Airflow may be used here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOOK = "airflow_provider_b24.hooks.bitrix24.Bitrix24Hook"
+_SECRET = {"type": ["string", "null"], "format": "password"}
+_TEXT = {"type": ["string", "null"]}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, as ``apache_airflow_provider`` entry points return it."""
+    return {
+        "package-name": "airflow-provider-b24",
+        "name": "Bitrix24",
+        "description": "Bitrix24: typing indicators, messages and REST calls from Airflow tasks.",
+        "integrations": [
+            {
+                "integration-name": "Bitrix24",
+                "external-doc-url": "https://apidocs.bitrix24.com/",
+                "tags": ["service"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "bitrix24",
+                "hook-class-name": _HOOK,
+                "hook-name": "Bitrix24",
+                "ui-field-behaviour": {
+                    "hidden-fields": [],
+                    "relabeling": {
+                        "host": "Portal",
+                        "login": "Webhook user id",
+                        "password": "Webhook code or whole webhook URL",
+                        "schema": "Scheme",
+                    },
+                    "placeholders": {
+                        "host": "example.bitrix24.com (empty with a whole webhook URL)",
+                        "login": "1 (empty with a whole webhook URL)",
+                        "password": "https://example.bitrix24.com/rest/1/…/",
+                        "schema": "https",
+                        "port": "443",
+                    },
+                },
+                "conn-fields": _conn_fields(),
+            }
+        ],
+        "hooks": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.hooks.bitrix24"]}],
+        "operators": [
+            {
+                "integration-name": "Bitrix24",
+                "python-modules": [
+                    "airflow_provider_b24.operators.dialog",
+                    "airflow_provider_b24.operators.message",
+                    "airflow_provider_b24.operators.rest",
+                ],
+            }
+        ],
+        "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
+        "task-decorators": [
+            {
+                "name": "bitrix24_report",
+                "class-name": "airflow_provider_b24.decorators.bitrix24_report.bitrix24_report_task",
+            }
+        ],
+    }
+
+
+def _conn_fields() -> dict[str, Any]:
+    return {
+        "client_id": {
+            "label": "Application: client_id",
+            "schema": _TEXT,
+            "description": "Only for an OAuth application instead of a webhook; then leave the password empty.",
+        },
+        "client_secret": {"label": "Application: client_secret", "schema": _SECRET},
+        "access_token": {"label": "Application: access_token", "schema": _SECRET},
+        "refresh_token": {"label": "Application: refresh_token", "schema": _SECRET},
+        "oauth_url": {
+            "label": "Application: token address",
+            "schema": _TEXT,
+            "description": "Default: https://oauth.bitrix24.tech/oauth/token/",
+        },
+        "bot_id": {
+            "label": "Bot: id",
+            "schema": {"type": ["integer", "null"], "minimum": 1},
+            "description": "To speak as a chat bot.",
+        },
+        "bot_token": {
+            "label": "Bot: token",
+            "schema": _SECRET,
+            "description": "The token it was registered with; needed with a webhook.",
+        },
+        "timeout": {
+            "label": "Time-out (s)",
+            "schema": {"type": ["number", "null"], "minimum": 1},
+            "description": "How long to wait for an answer. Default 65: the portal itself gives up after 60.",
+        },
+        "verify": {
+            "label": "Verify TLS",
+            "schema": _TEXT,
+            "description": "true (default), false, or the path of a file with certificate authorities.",
+        },
+        "proxy": {
+            "label": "Proxy",
+            "schema": _TEXT,
+            "description": "URL of a proxy, such as http://proxy.example:3128. Default: what the environment says.",
+        },
+        "plan": {
+            "label": "Plan",
+            "schema": {"type": ["string", "null"], "enum": ["standard", "enterprise", "unlimited"]},
+            "description": "The portal's request limit: standard is 50 at once and 2 a second, enterprise 250 and 5; "
+            "unlimited is for on-premise. Default: standard.",
+        },
+        "burst": {
+            "label": "Requests at once",
+            "schema": {"type": ["number", "null"], "minimum": 1},
+            "description": "Instead of the plan's.",
+        },
+        "rate": {
+            "label": "Requests a second",
+            "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            "description": "Instead of the plan's.",
+        },
+    }

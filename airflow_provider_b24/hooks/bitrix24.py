@@ -1,0 +1,473 @@
+"""Bitrix24Hook: authenticated REST calls with an Airflow connection."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
+
+from airflow.sdk import BaseHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_provider_b24.chat.board import SignalBoard
+    from airflow_provider_b24.chat.message import Blocks
+    from airflow_provider_b24.chat.typing import TypingIndicator
+    from airflow_provider_b24.hooks.settings import Settings
+    from airflow_provider_b24.rest.aio import AsyncClient
+    from airflow_provider_b24.rest.batch import BatchReply
+    from airflow_provider_b24.rest.client import Client
+    from airflow_provider_b24.rest.clock import Clock
+    from airflow_provider_b24.rest.conversation import Peer
+    from airflow_provider_b24.rest.credentials import TokenStore
+    from airflow_provider_b24.rest.protocol import Call
+
+    Params = Mapping[str, Any] | Sequence[Any]
+
+# A Test button answers within 10 s: two calls, each with time to connect and to answer.
+_TEST_SECONDS = 9.0
+
+
+class Bitrix24Hook(BaseHook):
+    """Calls the REST of a Bitrix24 portal: webhook or OAuth application, synchronous or asynchronous.
+
+    A hook keeps its connections and may be shared by threads. Use it as a context manager, or :meth:`close`
+    it; a task's connections end with its process in any case.
+
+    Calls wait for the portal's request limit instead of running into it, are repeated where nothing can have
+    happened or the method only reads, and otherwise end in a :class:`~.rest.errors.Bitrix24Error` whose
+    message says what to do, and never contains a secret.
+
+    :param bitrix24_conn_id: the :ref:`Bitrix24 connection <howto/connection:bitrix24>` to use.
+    :param token_store: where an application's renewed tokens are kept; default: in this hook, beginning with
+        those of the connection.
+    :param clock: what waits and tells the time; for tests.
+    """
+
+    conn_name_attr = "bitrix24_conn_id"
+    default_conn_name = "bitrix24_default"
+    conn_type = "bitrix24"
+    hook_name = "Bitrix24"
+
+    def __init__(
+        self,
+        bitrix24_conn_id: str = default_conn_name,
+        *,
+        token_store: TokenStore | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__()
+        self.bitrix24_conn_id = bitrix24_conn_id
+        self._token_store = token_store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._settings: Settings | None = None
+        self._peer: Peer | None = None
+        self._client: Client | None = None
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
+
+    def __enter__(self) -> Bitrix24Hook:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Bitrix24Hook:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close the connections of synchronous calls. The hook may be used again."""
+        if self._client is not None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop's calls, and the synchronous ones."""
+        client = self._async_clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+        self.close()
+
+    def get_conn(self) -> Client:
+        """The client of synchronous calls, for whole replies (``total``, ``next``, operating time)."""
+        if self._client is None:
+            settings = self._settings or self._take(self.get_connection(self.bitrix24_conn_id))
+            with self._lock:
+                if self._client is None:
+                    from airflow_provider_b24.rest.client import Client
+
+                    self._client = Client(self._peer_of(settings), settings.transport)
+        return self._client
+
+    async def aget_conn(self) -> AsyncClient:
+        """The client of asynchronous calls in the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_clients:
+            settings = await self._asettings()
+            if loop not in self._async_clients:
+                self._async_clients[loop] = self._new_async_client(settings)
+        return self._async_clients[loop]
+
+    def call(self, method: str, params: Params | None = None, *, version: Literal[2, 3] = 2) -> Any:
+        """Call a REST method.
+
+        :param method: its name, such as ``crm.item.get``.
+        :param params: its parameters, by name; a list for the methods that take them by position.
+        :param version: 3 for a method of REST 3.0.
+        :return: the ``result`` of the reply.
+        :raises Bitrix24Error: if the portal refuses or can not be reached.
+        """
+        return self.get_conn().call(_call(method, params, version)).result
+
+    async def acall(self, method: str, params: Params | None = None, *, version: Literal[2, 3] = 2) -> Any:
+        """Like :meth:`call`."""
+        client = await self.aget_conn()
+        return (await client.call(_call(method, params, version))).result
+
+    def batch(
+        self,
+        calls: Mapping[str, tuple[str, Params]] | Sequence[tuple[str, Params]],
+        *,
+        halt: bool | None = None,
+    ) -> BatchReply[Any]:
+        """Make any number of calls, 50 to a request.
+
+        A text that contains ``$result[key]`` takes what an earlier call of the same 50 returned.
+
+        :param calls: method and parameters by key; a sequence is numbered from 0.
+        :param halt: stop at the first failure; by default only where calls refer to others.
+        :return: the results and the errors by key; ``unwrap()`` raises the first error.
+        :raises Bitrix24Error: if nothing could be carried out at all.
+        """
+        return self.get_conn().batch(_calls(calls), halt=halt)
+
+    async def abatch(
+        self,
+        calls: Mapping[str, tuple[str, Params]] | Sequence[tuple[str, Params]],
+        *,
+        halt: bool | None = None,
+    ) -> BatchReply[Any]:
+        """Like :meth:`batch`."""
+        client = await self.aget_conn()
+        return await client.batch(_calls(calls), halt=halt)
+
+    def iterate(
+        self, method: str, params: Mapping[str, Any] | None = None, *, version: Literal[2, 3] = 2
+    ) -> Iterator[Any]:
+        """Every row of a list method once, in the order of ids, page by page as they are needed.
+
+        :param method: a list method, such as ``crm.item.list``.
+        :param params: its filter, select and other parameters; not ``start``.
+        :raises Bitrix24Error: also where the list can not be read completely; it is never just shorter.
+        """
+        return self.get_conn().iterate(method, params, version=version)
+
+    async def aiterate(
+        self, method: str, params: Mapping[str, Any] | None = None, *, version: Literal[2, 3] = 2
+    ) -> AsyncIterator[Any]:
+        """Like :meth:`iterate`."""
+        client = await self.aget_conn()
+        async for row in client.iterate(method, params, version=version):
+            yield row
+
+    def send_message(
+        self,
+        dialog_id: str | int,
+        message: str | None = None,
+        *,
+        attach: Blocks | None = None,
+        keyboard: Blocks | None = None,
+        menu: Blocks | None = None,
+        system: bool = False,
+        url_preview: bool = True,
+        reply_id: int | str | None = None,
+    ) -> int:
+        """Post a message with ``im.message.add``.
+
+        It is sent once: where the answer is lost, the call ends with
+        :class:`~.rest.errors.OutcomeUnknownError` instead of a second message.
+
+        :param dialog_id: where: ``chat2935``, ``sg17``, ``13``, ``deal:1663``, ``user:anna@example.com`` …
+        :param message: the text, with BBCode.
+        :param attach: blocks to attach, as Python objects.
+        :param keyboard: buttons under the message.
+        :param menu: items for its context menu.
+        :param system: show it without an author. Default False.
+        :param url_preview: turn links into previews. Default True.
+        :param reply_id: the id of the message that this one answers.
+        :return: the id of the message.
+        :raises Bitrix24Error: if it was not posted, or may or may not have been.
+        """
+        from functools import partial
+
+        from airflow_provider_b24.chat.message import post
+
+        return self.get_conn().run(
+            partial(
+                post,
+                dialog_id=dialog_id,
+                message=message,
+                attach=attach,
+                keyboard=keyboard,
+                menu=menu,
+                system=system,
+                url_preview=url_preview,
+                reply_id=reply_id,
+            )
+        )
+
+    async def asend_message(self, dialog_id: str | int, message: str | None = None, **parameters: Any) -> int:
+        """Like :meth:`send_message`, with the same parameters."""
+        from functools import partial
+
+        from airflow_provider_b24.chat.message import post
+
+        client = await self.aget_conn()
+        return await client.run(partial(post, dialog_id=dialog_id, message=message, **parameters))
+
+    def dialog_id(self, dialog_id: str | int) -> str:
+        """The id of a dialog that may be named by what it belongs to (``deal:1663``).
+
+        :raises NotFoundError: if it has none.
+        """
+        from functools import partial
+
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+
+        checked = check_dialog_id(dialog_id)
+        return self.get_conn().run(partial(resolve, dialog_id=checked)) if is_reference(checked) else checked
+
+    async def adialog_id(self, dialog_id: str | int) -> str:
+        """Like :meth:`dialog_id`."""
+        from functools import partial
+
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+
+        checked = check_dialog_id(dialog_id)
+        if not is_reference(checked):
+            return checked
+        client = await self.aget_conn()
+        return await client.run(partial(resolve, dialog_id=checked))
+
+    def typing(
+        self, dialog_id: str | int, *, interval: float | None = None, status: str | None = None
+    ) -> TypingIndicator:
+        """Keep "is typing…" lit for as long as a ``with`` (or ``async with``) block works.
+
+        Never fails or delays the work: a signal that does not go through is told in the log, once.
+
+        :param dialog_id: where; may be a reference such as ``deal:1663``.
+        :param interval: seconds between signals. Default 12.
+        :param status: what the connection's bot is shown to do (``PROCESSING``, ``CALCULATING`` …); without it,
+            the account behind the connection is typing.
+        :raises ConfigurationError: for a ``dialog_id``, ``interval`` or ``status`` that can not be.
+        """
+        from airflow_provider_b24.chat.dialogs import check_dialog_id
+        from airflow_provider_b24.chat.signals import INTERVAL, check_status
+        from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, TypingIndicator
+
+        checked = check_dialog_id(dialog_id)
+        if status is not None:
+            check_status(status)
+        resolved: list[str] = []
+
+        def send() -> None:
+            client = self.get_conn()
+            if not resolved:
+                resolved.append(self.dialog_id(checked))
+            client.call(self.signal(resolved[0], status=status), patience=SIGNAL_PATIENCE)
+
+        async def asend() -> None:
+            client = await self.aget_conn()
+            if not resolved:
+                resolved.append(await self.adialog_id(checked))
+            await client.call(self.signal(resolved[0], status=status), patience=SIGNAL_PATIENCE)
+
+        return TypingIndicator(
+            send, asend, dialog_id=checked, interval=INTERVAL if interval is None else interval, clock=self._clock
+        )
+
+    def send_typing(self, dialog_id: str | int, *, status: str | None = None, duration: float | None = None) -> None:
+        """Send one typing signal (``im.dialog.writing``, or ``imbot.v2.Chat.InputAction.notify`` with a status).
+
+        :param dialog_id: where; may be a reference such as ``deal:1663``.
+        :param status: what the connection's bot is shown to do.
+        :param duration: seconds that a bot's indicator lasts, 1 to 600. Default 25.
+        :raises Bitrix24Error: if the portal does not take it.
+        """
+        from dataclasses import replace
+
+        from airflow_provider_b24.rest.protocol import Priority
+
+        call = self.signal(self.dialog_id(dialog_id), status=status, duration=duration)
+        self.get_conn().call(replace(call, priority=Priority.WORK))
+
+    def signal(self, dialog_id: str, *, status: str | None = None, duration: float | None = None) -> Call:
+        """One typing signal as a call, as the user or, with a status, as the connection's bot.
+
+        :param dialog_id: where, as an id.
+        :param duration: seconds a bot's indicator lasts. Default 25.
+        :raises ConfigurationError: for a status without a bot in the connection.
+        """
+        from airflow_provider_b24.chat.signals import LASTS
+        from airflow_provider_b24.chat.typing import signal
+        from airflow_provider_b24.rest.errors import ConfigurationError
+
+        settings = self._settings or self._take(self.get_connection(self.bitrix24_conn_id))
+        if status is not None and settings.bot is None:
+            raise ConfigurationError(
+                f"status is {status!r}, and the connection {self.bitrix24_conn_id!r} has no bot to show it",
+                advice="Only a chat bot can show a status: give bot_id and bot_token in the connection, or leave "
+                "status out.",
+            )
+        bot = settings.bot if status is not None else None
+        return signal(dialog_id, bot=bot, status=status, duration=duration or LASTS)
+
+    async def signal_board(self) -> AbstractAsyncContextManager[SignalBoard]:
+        """The typing signals of this event loop that go out together; for triggers."""
+        from airflow_provider_b24.chat.board import shared_board
+
+        settings = await self._asettings()
+        return shared_board(
+            (settings.credential, settings.bot, settings.transport), lambda: self._new_async_client(settings)
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Say who the credential is and what it may do; for the Test button.
+
+        Calls ``profile`` and ``scope``, answers within 10 s, raises nothing and shows no secret.
+
+        :return: whether calls work, and a sentence.
+        """
+        from airflow_provider_b24.hooks.examine import examine
+
+        try:
+            client = self.get_conn()
+        except Exception as error:
+            return False, _sentence(error)
+        outcome: list[tuple[bool, str]] = []
+        bot = self._settings is not None and self._settings.bot is not None
+        # A portal that sends a byte now and then defeats every time-out of a socket, but not this one.
+        worker = threading.Thread(target=lambda: outcome.append(examine(client, bot=bot)), daemon=True)
+        worker.start()
+        worker.join(_TEST_SECONDS)
+        return outcome[0] if outcome else (False, f"The portal did not answer within {_TEST_SECONDS:.0f} s.")
+
+    def _take(self, connection: Connection) -> Settings:
+        """Understand a connection, and have its secrets masked in logs."""
+        from airflow.sdk.log import mask_secret
+
+        settings = self._read(connection, connection.extra_dejson)
+        for secret in settings.secrets:
+            mask_secret(secret)
+        return settings
+
+    async def _asettings(self) -> Settings:
+        if self._settings is None:
+            from airflow.sdk import log
+
+            connection = await self._aconnection()
+            extra = (
+                await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else connection.extra_dejson
+            )
+            settings = self._read(connection, extra)
+            for secret in settings.secrets:
+                if hasattr(log, "amask_secret") and _can_await_supervisor():
+                    await log.amask_secret(secret)
+                else:
+                    await asyncio.to_thread(log.mask_secret, secret)
+        assert self._settings is not None
+        return self._settings
+
+    async def _aconnection(self) -> Connection:
+        # Where tasks run in one process (dag.test), the supervisor can not be awaited.
+        if _can_await_supervisor():
+            return await self.aget_connection(self.bitrix24_conn_id)
+        from asgiref.sync import sync_to_async
+
+        return await sync_to_async(self.get_connection)(self.bitrix24_conn_id)
+
+    def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
+        from airflow_provider_b24.hooks.settings import read_settings
+
+        self._settings = read_settings(
+            host=connection.host,
+            port=connection.port,
+            schema=connection.schema,
+            login=connection.login,
+            password=connection.password,
+            extra=extra,
+        )
+        return self._settings
+
+    def _peer_of(self, settings: Settings) -> Peer:
+        """What is known of the portal; one for all clients of this hook."""
+        if self._peer is None:
+            from airflow_provider_b24.rest.conversation import Peer
+            from airflow_provider_b24.rest.credentials import MemoryTokenStore
+            from airflow_provider_b24.rest.shared import bucket_for
+
+            store = self._token_store
+            if store is None and settings.tokens is not None:
+                store = MemoryTokenStore(settings.tokens)
+            self._peer = Peer(
+                settings.credential,
+                tokens=store,
+                bucket=bucket_for(settings.credential.address, settings.plan) if settings.plan else None,
+                clock=self._clock,
+                secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
+            )
+        return self._peer
+
+    def _new_async_client(self, settings: Settings) -> AsyncClient:
+        from airflow_provider_b24.rest.aio import AsyncClient
+
+        with self._lock:
+            peer = self._peer_of(settings)
+        return AsyncClient(peer, settings.transport)
+
+
+def _call(method: str, params: Params | None, version: Literal[2, 3] = 2) -> Call:
+    from airflow_provider_b24.rest.protocol import Call
+
+    return Call(method, {} if params is None else params, version)
+
+
+def _calls(calls: Mapping[str, tuple[str, Params]] | Sequence[tuple[str, Params]]) -> Any:
+    from airflow_provider_b24.rest.errors import ConfigurationError
+
+    problem = "calls of a batch are pairs of method and parameters"
+    items = calls.items() if isinstance(calls, Mapping) else enumerate(calls)
+    made: dict[Any, Call] = {}
+    for key, pair in items:
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise ConfigurationError(
+                f"{problem}, and {key!r} is {type(pair).__name__}", advice='Like {"me": ("profile", {})}.'
+            )
+        made[key] = _call(pair[0], pair[1])
+    return made
+
+
+def _can_await_supervisor() -> bool:
+    from airflow.sdk.execution_time import task_runner
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is None or hasattr(comms, "asend")
+
+
+def _sentence(error: Exception) -> str:
+    from airflow_provider_b24.rest.errors import Bitrix24Error
+
+    # The words of an error that is not ours may hold anything.
+    return str(error) if isinstance(error, Bitrix24Error) else f"{type(error).__name__} while reading the connection"

@@ -1,0 +1,241 @@
+"""What the fields of a ``bitrix24`` connection mean. Knows the fields' values, not where they are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_b24.chat.typing import Bot
+from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook, forms
+from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.pacing import PLANS, Plan
+from airflow_provider_b24.rest.transport import Transport
+
+log = logging.getLogger(__name__)
+
+EXTRAS = (
+    "client_id",
+    "client_secret",
+    "access_token",
+    "refresh_token",
+    "oauth_url",
+    "bot_id",
+    "bot_token",
+    "timeout",
+    "verify",
+    "proxy",
+    "plan",
+    "burst",
+    "rate",
+)
+_SECRET_EXTRAS = ("client_secret", "access_token", "refresh_token", "bot_token")
+_APP_EXTRAS = ("client_id", "client_secret", "access_token", "refresh_token")
+
+_URL_IN_HOST = (
+    "Put the webhook URL into the field 'password' and leave the host empty, or give the host alone: "
+    "Airflow never masks the host."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A connection, understood.
+
+    :ivar credential: what proves a call, and where it goes.
+    :ivar tokens: an application's tokens as the connection has them; None for a webhook.
+    :ivar bot: the chat bot to speak as, if the connection names one.
+    :ivar transport: time-outs, certificates, proxy.
+    :ivar plan: the portal's request limit, or None where it has none.
+    """
+
+    credential: Webhook | OAuthApp
+    tokens: Tokens | None
+    bot: Bot | None
+    transport: Transport
+    plan: Plan | None
+
+    @property
+    def secrets(self) -> set[str]:
+        """What must never be shown, in each form in which it may turn up."""
+        found = set(self.credential.secrets)
+        if self.tokens is not None:
+            found.update(self.tokens.secrets)
+        if self.bot is not None and self.bot.token:
+            found.add(self.bot.token)
+        if self.transport.proxy and "@" in self.transport.proxy:
+            found.add(self.transport.proxy)
+        return {form for secret in found for form in forms(secret)}
+
+
+def read_settings(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    schema: str | None = None,
+    login: str | None = None,
+    password: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Understand the fields of a connection.
+
+    :raises ConfigurationError: naming the field that is wrong or missing, and what belongs there; never with a
+        secret in it.
+    """
+    host = (host or "").strip()
+    password = (password or "").strip()
+    given = {name: value for name, value in (extra or {}).items() if value not in (None, "")}
+    unknown = sorted(str(name) for name in given if name not in EXTRAS)
+    if unknown:
+        log.warning("The Bitrix24 connection has extra fields without a meaning: %s", ", ".join(unknown))
+    if "/rest/" in host or "?" in host or "@" in host:
+        raise ConfigurationError("the host of the connection holds more than an address", advice=_URL_IN_HOST)
+
+    is_app = any(name in given for name in _APP_EXTRAS)
+    if is_app and password:
+        raise ConfigurationError(
+            "the connection has a password (a webhook) and application keys as well",
+            advice="Leave the password empty for an OAuth application, or remove client_id, client_secret and tokens.",
+        )
+    credential: Webhook | OAuthApp
+    tokens = None
+    if is_app:
+        credential, tokens = _application(_address(host, port, schema), given)
+    else:
+        credential = _webhook(host, port, schema, (login or "").strip(), password)
+    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given))
+
+
+def _webhook(host: str, port: int | None, schema: str | None, login: str, password: str) -> Webhook:
+    if not password:
+        raise ConfigurationError(
+            "the connection has no password",
+            advice="Put the whole webhook URL there, or the webhook's code (then host and login are needed as well); "
+            "for an OAuth application give client_id, client_secret, access_token and refresh_token as extra fields.",
+        )
+    if "/" in password:
+        webhook = Webhook.of_url(password if "://" in password else f"https://{password}")
+        if host and _address(host, port, schema) != webhook.address:
+            raise ConfigurationError(
+                f"the host of the connection is {host!r}, and the webhook URL in the password names {webhook.address}",
+                advice="Leave the host empty when the password is a whole webhook URL.",
+            )
+        if login and login != webhook.user_id:
+            raise ConfigurationError(
+                f"the login of the connection is {login!r}, and the webhook URL names user {webhook.user_id}",
+                advice="Leave the login empty when the password is a whole webhook URL.",
+            )
+        return webhook
+    if not host:
+        raise ConfigurationError(
+            "the connection has no host",
+            advice="Give the portal's address, such as example.bitrix24.com, or put the whole webhook URL into the "
+            "password.",
+        )
+    if not login:
+        raise ConfigurationError(
+            "the connection has no login",
+            advice="It is the webhook's user id, the number after /rest/ in its URL; or put the whole URL into the "
+            "password.",
+        )
+    return Webhook(_address(host, port, schema), login, password)
+
+
+def _application(address: Address, extra: Mapping[str, Any]) -> tuple[OAuthApp, Tokens]:
+    for name in ("client_id", "client_secret"):
+        if not extra.get(name):
+            raise ConfigurationError(
+                f"the connection has no {name}", advice="Copy it from the application's card in the portal."
+            )
+    if not extra.get("access_token") and not extra.get("refresh_token"):
+        raise ConfigurationError(
+            "the connection has neither access_token nor refresh_token",
+            advice="Give the pair that the application received when it was authorised.",
+        )
+    app = OAuthApp(
+        address,
+        str(extra["client_id"]),
+        str(extra["client_secret"]),
+        str(extra.get("oauth_url") or DEFAULT_OAUTH_URL),
+    )
+    return app, Tokens(str(extra.get("access_token") or ""), str(extra.get("refresh_token") or ""))
+
+
+def _address(host: str, port: int | None, schema: str | None) -> Address:
+    if not host:
+        raise ConfigurationError(
+            "the connection has no host", advice="Give the portal's address, such as example.bitrix24.com."
+        )
+    if "://" in host:
+        named = Address.of_url(host)
+        if host.split("://", 1)[1].strip("/").count("/"):
+            raise ConfigurationError("the host of the connection holds more than an address", advice=_URL_IN_HOST)
+        return Address(named.scheme, named.host, named.port or port)
+    if host.count(":") == 1 and not port:
+        host, _, text = host.partition(":")
+        port = _whole("port", text)
+    return Address((schema or "https").strip() or "https", host.strip("/"), port)
+
+
+def _bot(extra: Mapping[str, Any]) -> Bot | None:
+    if "bot_id" not in extra:
+        if "bot_token" in extra:
+            raise ConfigurationError("the connection has a bot_token without a bot_id", advice="Give both, or neither.")
+        return None
+    token = extra.get("bot_token")
+    return Bot(_whole("bot_id", extra["bot_id"]), str(token) if token else None)
+
+
+def _transport(extra: Mapping[str, Any]) -> Transport:
+    settings: dict[str, Any] = {}
+    if "timeout" in extra:
+        settings["read_timeout"] = _number("timeout", extra["timeout"])
+    if "verify" in extra:
+        verify = extra["verify"]
+        flag = {"true": True, "false": False, "1": True, "0": False}.get(str(verify).strip().lower())
+        settings["verify"] = str(verify) if flag is None else flag
+    if "proxy" in extra:
+        settings["proxy"] = str(extra["proxy"])
+    return Transport(**settings)
+
+
+def _plan(extra: Mapping[str, Any]) -> Plan | None:
+    name = str(extra.get("plan", "standard")).strip().lower()
+    if name not in PLANS:
+        raise ConfigurationError(
+            f"plan is {extra['plan']!r}",
+            advice="It is 'standard' (50 requests at once, 2 a second), 'enterprise' (250 and 5) or 'unlimited' "
+            "(on-premise).",
+        )
+    plan = PLANS[name]
+    if "burst" not in extra and "rate" not in extra:
+        return plan
+    burst, rate = (plan.burst, plan.rate) if plan else (None, None)
+    if "burst" in extra:
+        burst = _number("burst", extra["burst"])
+    if "rate" in extra:
+        rate = _number("rate", extra["rate"])
+    if burst is None or rate is None:
+        raise ConfigurationError(
+            "with the plan 'unlimited', burst and rate go together", advice="Give both, or neither."
+        )
+    return Plan(burst, rate)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(f"{name} is {value!r}", advice="It is a number.")
+
+
+def _whole(name: str, value: Any) -> int:
+    number = _number(name, value)
+    if number != int(number) or number <= 0:
+        raise ConfigurationError(f"{name} is {value!r}", advice="It is a whole number above zero.")
+    return int(number)

@@ -1,0 +1,1 @@
+"""Operators; one that performs one REST method is named after it."""

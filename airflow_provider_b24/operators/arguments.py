@@ -1,0 +1,59 @@
+"""Reading operators' arguments while a DAG is parsed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+
+def check_unless_template(check: Callable[..., object], value: Any, *names: str) -> None:
+    """Check a value that is known now; a template or the result of another task is checked when the task runs.
+
+    :param check: raises what the author of the DAG is to see.
+    """
+    if isinstance(value, int) or (isinstance(value, str) and "{{" not in value and "{%" not in value):
+        check(value, *names)
+
+
+def seconds(value: dt.timedelta | float, argument: str) -> float:
+    """A duration as seconds.
+
+    :raises ConfigurationError: unless it is a timedelta or a number, above zero.
+    """
+    if isinstance(value, dt.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ConfigurationError(f"{argument} is {value!r}", advice="Give a timedelta or seconds, above zero.")
+    return float(value)
+
+
+def task_ids(tasks: Any, *, own: str) -> list[str]:
+    """The ids of tasks that are given as ids, as operators, as the results of ``@task`` calls, or as groups.
+
+    :param own: the id of the task that is to watch them.
+    :raises ConfigurationError: if there are none, or one can not be a task, or is the watching task itself.
+    """
+    if isinstance(tasks, str) or not isinstance(tasks, Iterable) or hasattr(tasks, "operator"):
+        tasks = [tasks]
+    found: list[str] = []
+    for task in tasks:
+        if isinstance(task, str) and task.strip():
+            found.append(task.strip())
+        elif hasattr(task, "iter_tasks"):
+            found.extend(member.task_id for member in task.iter_tasks())
+        elif isinstance(getattr(task, "task_id", None), str):
+            found.append(task.task_id)
+        elif isinstance(getattr(getattr(task, "operator", None), "task_id", None), str):
+            found.append(task.operator.task_id)
+        else:
+            raise ConfigurationError(
+                f"while_running of {own!r} has {task!r}", advice="Give task ids, or the tasks themselves."
+            )
+    if not found:
+        raise ConfigurationError(f"while_running of {own!r} is empty", advice="Name the tasks to watch.")
+    if own in found:
+        raise ConfigurationError(f"while_running of {own!r} names the task itself", advice="Name other tasks.")
+    return list(dict.fromkeys(found))

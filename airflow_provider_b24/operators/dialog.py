@@ -1,0 +1,239 @@
+"""What one does with a dialog as a whole: typing in it, marking it as read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_b24.chat.dialogs import check_dialog_id
+from airflow_provider_b24.chat.message import check_message_id
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.operators.arguments import check_unless_template, seconds, task_ids
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_b24.triggers.siblings import Siblings
+
+
+class DialogWritingOperator(BaseOperator):
+    """Show "is typing…" in a dialog: once, for a while, or for as long as other tasks of the run work.
+
+    Sends ``im.dialog.writing``, or with a ``status`` ``imbot.v2.Chat.InputAction.notify``. A client shows the
+    indicator for 25 s after a signal, or until the author posts. Without ``keep_for`` and ``while_running``
+    one signal is sent. With one of them the task defers: the triggerer keeps the indicator lit, and no
+    worker slot is held.
+
+    With ``while_running`` it is lit while one of the tasks is running or deferred, not while they wait for a
+    slot or a retry, and the task ends when all of them have, however they ended. It stands beside them in
+    the graph: where one depends on the other, the task fails before anything waits. In ``dag.test()``, which
+    runs tasks one by one, one signal is sent.
+
+    The first signal that the task itself sends fails it where the portal refuses it for good (no member of
+    the chat, no such dialog); later ones never do.
+
+    :param dialog_id: ``chat2935``, ``sg17``, ``13``, or what it belongs to: ``deal:1663``, ``task:8293``,
+        ``group:133``, ``user:anna@example.com``. Templated.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :param keep_for: how long to keep it lit, as a timedelta or seconds.
+    :param while_running: tasks of the same DAG, by id or as objects; mapped tasks are followed in all parts.
+    :param interval: time between two signals, 2 to 24 seconds. Default 12, so that one lost leaves no gap.
+    :param status: what a chat bot is shown to do: ``PROCESSING``, ``CALCULATING``, ``ANALYZING`` …; needs a
+        ``bot_id`` in the connection.
+    :param poll_interval: time between two looks at the watched tasks. Default 2 s.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("dialog_id", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        dialog_id: str | int,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        keep_for: dt.timedelta | float | None = None,
+        while_running: Any = None,
+        interval: dt.timedelta | float | None = None,
+        status: str | None = None,
+        poll_interval: dt.timedelta | float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        from airflow_provider_b24.chat.signals import INTERVAL, check_interval, check_status
+        from airflow_provider_b24.rest.errors import ConfigurationError
+
+        self.dialog_id = dialog_id
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_dialog_id, dialog_id)
+        if keep_for is not None and while_running is not None:
+            raise ConfigurationError(
+                "keep_for and while_running are both given", advice="Either for a time, or while tasks work."
+            )
+        self.keep_for = None if keep_for is None else seconds(keep_for, "keep_for")
+        self.while_running = None if while_running is None else task_ids(while_running, own=self.task_id)
+        self.interval = check_interval(INTERVAL if interval is None else seconds(interval, "interval"))
+        self.status = None if status is None else check_status(status)
+        self.poll_interval = max(1.0, seconds(poll_interval, "poll_interval"))
+
+    def execute(self, context: Context) -> None:
+        """Send the first signal, and defer if there are to be more."""
+        if self.while_running is not None:
+            self._check_graph()
+        siblings = None
+        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            dialog_id = hook.dialog_id(self.dialog_id)
+            if self.while_running is not None:
+                siblings = self._look(context)
+            if siblings is None or siblings.working:
+                hook.send_typing(dialog_id, status=self.status)
+                self.log.info("Typing in %s", dialog_id)
+        if self.keep_for is not None:
+            self._defer(dialog_id, until=_in(self.keep_for))
+        elif siblings is not None and siblings.finished:
+            self.log.info("The watched tasks have finished already")
+        elif siblings is not None:
+            ti = context["ti"]
+            self._defer(dialog_id, task_ids=self.while_running, dag_id=ti.dag_id, run_id=ti.run_id)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
+        """The typing is over."""
+        self.log.info("Typing is over: %s further signals were sent", event.get("signals"))
+
+    def _look(self, context: Context) -> Siblings | None:
+        from airflow_provider_b24.triggers.siblings import can_look_from_trigger, look
+
+        if not can_look_from_trigger():
+            self.log.warning(
+                "Tasks run one by one here (dag.test), so none can be watched while it works: "
+                "one typing signal is sent instead."
+            )
+            return None
+        ti = context["ti"]
+        assert self.while_running is not None
+        return look(ti.dag_id, ti.run_id, self.while_running)
+
+    def _check_graph(self) -> None:
+        """Refuse to watch tasks that wait for this one, or for which it has waited, or that are not there."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        watched = set(self.while_running or ())
+        known = set(self.dag.task_dict)
+        unknown = sorted(watched - known)
+        if unknown:
+            close = sorted(task for task in known if any(task.endswith(f".{name}") for name in unknown))
+            raise AirflowFailException(
+                f"while_running of {self.task_id!r} names {', '.join(map(repr, unknown))}, which the DAG has not. "
+                + (f"Inside a task group the id is {' or '.join(map(repr, close))}." if close else "")
+            )
+        for relation, upstream in (("depends on", True), ("is needed by", False)):
+            both = sorted(watched & set(self.get_flat_relative_ids(upstream=upstream)))
+            if both:
+                raise AirflowFailException(
+                    f"{self.task_id!r} {relation} {', '.join(map(repr, both))}, which it is to watch (while_running): "
+                    "the two would wait for each other. Put it beside the watched tasks, with no arrow between them."
+                )
+
+    def _defer(self, dialog_id: str, **ending: Any) -> None:
+        from airflow_provider_b24.triggers.dialog import DialogWritingTrigger
+
+        self.defer(
+            trigger=DialogWritingTrigger(
+                bitrix24_conn_id=self.bitrix24_conn_id,
+                dialog_id=dialog_id,
+                interval=self.interval,
+                status=self.status,
+                poll_interval=self.poll_interval,
+                **ending,
+            ),
+            method_name="execute_complete",
+        )
+
+
+class DialogReadOperator(BaseOperator):
+    """Mark messages of a dialog as read (``im.dialog.read``).
+
+    :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
+    :param message_id: up to which message, inclusive; default: all. Templated.
+    :param bitrix24_conn_id: the Airflow connection. Templated.
+    :return: what the portal says of the dialog: ``dialogId``, ``chatId``, ``lastId``, ``counter``.
+    """
+
+    template_fields: Sequence[str] = ("dialog_id", "message_id", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        dialog_id: str | int,
+        message_id: int | str | None = None,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dialog_id = dialog_id
+        self.message_id = message_id
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_dialog_id, dialog_id)
+        if message_id is not None:
+            check_unless_template(check_message_id, message_id)
+
+    def execute(self, context: Context) -> Any:
+        """Mark as read."""
+        from airflow_provider_b24.rest.errors import AccessDeniedError
+
+        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            params: dict[str, Any] = {"DIALOG_ID": hook.dialog_id(self.dialog_id)}
+            if self.message_id not in (None, ""):
+                params["MESSAGE_ID"] = check_message_id(self.message_id)
+            result = hook.call("im.dialog.read", params)
+            if result is False:
+                raise AccessDeniedError(
+                    f"the account has no access to the dialog {params['DIALOG_ID']}",
+                    method="im.dialog.read",
+                    advice="Add it to the chat, or use another dialog id.",
+                )
+        return result
+
+
+class DialogUnreadOperator(BaseOperator):
+    """Mark messages of a dialog as unread, from one message on (``im.dialog.unread``).
+
+    :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
+    :param message_id: the first message that is to be unread. Templated.
+    :param bitrix24_conn_id: the Airflow connection. Templated.
+    """
+
+    template_fields: Sequence[str] = ("dialog_id", "message_id", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        dialog_id: str | int,
+        message_id: int | str,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dialog_id = dialog_id
+        self.message_id = message_id
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_dialog_id, dialog_id)
+        check_unless_template(check_message_id, message_id)
+
+    def execute(self, context: Context) -> Any:
+        """Mark as unread."""
+        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            return hook.call(
+                "im.dialog.unread",
+                {"DIALOG_ID": hook.dialog_id(self.dialog_id), "MESSAGE_ID": check_message_id(self.message_id)},
+            )
+
+
+def _in(duration: float) -> str:
+    return (dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=duration)).isoformat()

@@ -1,0 +1,86 @@
+"""Any REST method at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import BaseOperatorMeta
+
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.operators.arguments import check_unless_template
+from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.methods import check_method
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class _ParamsAreRest(BaseOperatorMeta):
+    """``params`` of a REST method, not Airflow's ``params``, which every operator takes and mixes with the DAG's."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if "params" in kwargs:
+            kwargs["rest_params"] = kwargs.pop("params")
+        return super().__call__(*args, **kwargs)
+
+
+class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
+    """Call a REST method of the portal; its result goes to XCom.
+
+    ``RestOperator(task_id="deal", method="crm.item.get", params={"entityTypeId": 2, "id": 7})``
+
+    A method that writes is sent once: where the answer is lost, the task fails at once instead of repeating
+    it.
+
+    :param method: the method's name, such as ``crm.item.get``. Templated.
+    :param params: its parameters by name, or a list for the methods that take them by position; in ``partial``
+        under the name ``rest_params``. Templated.
+    :param version: 3 for a method of REST 3.0. Default 2.
+    :param max_result_bytes: the largest result, as JSON, that is put into XCom. Default 1,000,000.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :return: the ``result`` of the reply.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("method", "rest_params", "bitrix24_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"rest_params": "json"}
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        rest_params: Mapping[str, Any] | Sequence[Any] | None = None,
+        version: Literal[2, 3] = 2,
+        max_result_bytes: int = 1_000_000,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.rest_params = rest_params
+        self.version = version
+        self.max_result_bytes = max_result_bytes
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_method, method)
+        if version not in (2, 3):
+            raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+
+    def execute(self, context: Context) -> Any:
+        """Make the call."""
+        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            result = hook.call(self.method, self.rest_params, version=self.version)
+            size = len(json.dumps(result, ensure_ascii=False).encode())
+            self.log.info("%s returned %s bytes", self.method, f"{size:,}")
+            if self.do_xcom_push and size > self.max_result_bytes:
+                raise ConfigurationError(
+                    f"the result has {size:,} bytes, and max_result_bytes is {self.max_result_bytes:,}",
+                    method=self.method,
+                    advice="XCom is no place for data: select fewer fields, read it with hook.iterate and write it to "
+                    "a file or a table, set do_xcom_push=False, or raise max_result_bytes.",
+                )
+        return result

@@ -1,0 +1,86 @@
+"""What is known of REST methods by their names. Light: DAG files import it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+Params = Mapping[str, Any] | Sequence[Any]
+
+_METHOD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
+
+
+def check_method(method: object) -> None:
+    """Refuse what can not be the name of a method.
+
+    :raises ConfigurationError: saying what one looks like.
+    """
+    if not isinstance(method, str) or not _METHOD.match(method):
+        # With a slash it may be the URL of a webhook.
+        shown = "(not shown here)" if "/" in str(method) else repr(method)
+        raise ConfigurationError(
+            f"method is {shown}",
+            advice="A REST method looks like 'crm.item.get': no slashes, no address in front of it.",
+        )
+    if method.endswith((".json", ".xml")):
+        raise ConfigurationError(f"method is {method!r}", advice="Leave off the suffix; replies are JSON.")
+
+
+# The last word of a method's name tells readers from writers; everything not listed counts as writing.
+_READS = frozenset(
+    [
+        "current",
+        "fields",
+        "find",
+        "getlist",
+        "info",
+        "list",
+        "methods",
+        "profile",
+        "scope",
+        "search",
+        "tail",
+        "time",
+    ]
+)
+# Methods whose second call does nothing the first has not done. "read" and "unread" set a mark.
+_REPEATABLE = frozenset(
+    [
+        "im.dialog.writing",
+        "im.dialog.read",
+        "im.dialog.unread",
+        "imbot.v2.chat.inputaction.notify",
+        "imbot.chat.sendtyping",
+        "user.admin",
+        "feature.get",
+        "documentation",
+        "rest.documentation.openapi",
+    ]
+)
+
+
+def is_repeatable(method: str, params: Params = ()) -> bool:
+    """Whether a method only reads, or is harmless when carried out twice."""
+    name = method.lower()
+    if name in _REPEATABLE:
+        return True
+    if name == "batch":
+        return _repeatable_batch(params)
+    if name == "event.offline.get":
+        # By default it deletes what it returns.
+        return isinstance(params, Mapping) and str(params.get("clear", "1")) == "0" and "process_id" in params
+    last = name.rsplit(".", 1)[-1]
+    return last in _READS or (last.startswith("get") and not last.startswith("getorcreate"))
+
+
+def _repeatable_batch(params: Params) -> bool:
+    commands: Any = params.get("cmd") if isinstance(params, Mapping) else params
+    if isinstance(commands, Mapping):
+        commands = list(commands.values())
+    if not isinstance(commands, list) or not commands:
+        return False
+    names = [command.get("method") if isinstance(command, Mapping) else command for command in commands]
+    return all(isinstance(name, str) and is_repeatable(name.split("?", 1)[0].strip()) for name in names)
