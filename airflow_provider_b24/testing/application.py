@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from airflow_provider_b24.testing.access import Access
+from airflow_provider_b24.testing.chatpage import ChatPage
 from airflow_provider_b24.testing.company import Company
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.gateway import Gateway
@@ -22,7 +22,6 @@ def build_application(
     gateway: Gateway,
     *,
     base_url: Callable[[], str],
-    stopping: threading.Event,
 ) -> FastAPI:
     """The application that serves the REST interface, the authorization server and the chat page."""
     app = FastAPI(title="Fake Bitrix24 portal", docs_url=None, redoc_url=None, openapi_url=None)
@@ -55,4 +54,5 @@ def build_application(
     app.add_route("/oauth/token/", token, methods=["GET"])
     app.add_route("/oauth/authorize/", authorize, methods=["GET"])
     app.add_route("/files/{number:int}/{name:path}", file, methods=["GET"])
+    ChatPage(company).add_routes(app)
     return app

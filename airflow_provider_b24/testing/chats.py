@@ -76,6 +76,17 @@ class Chat:
                 reached = min(stop, end)
         return lit / (end - start)
 
+    def lit(self, now: float) -> list[tuple[TypingSignal, float]]:
+        """Who is shown as writing, by which signal, and until when."""
+        shown: dict[int, tuple[TypingSignal, float]] = {}
+        signals = iter(self.signals)
+        for time, author, duration in self.history:
+            if duration is None:
+                shown.pop(author, None)
+            else:
+                shown[author] = (next(signals), time + duration)
+        return [(signal, end) for signal, end in shown.values() if end > now]
+
     def _spans(self) -> Iterable[tuple[float, float]]:
         """When the indicator is on: from each signal until it expires, is renewed, or its author's message."""
         open_spans: dict[int, tuple[float, float]] = {}

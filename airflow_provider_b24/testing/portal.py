@@ -79,9 +79,7 @@ class FakePortal:
             stopping=self._stopping,
             latency=latency,
         )
-        self._app = build_application(
-            self.company, self.access, self._gateway, base_url=lambda: self.url, stopping=self._stopping
-        )
+        self._app = build_application(self.company, self.access, self._gateway, base_url=lambda: self.url)
         if seed_deals:
             self.add_deals(seed_deals)
 
@@ -282,6 +280,7 @@ class FakePortal:
                 chat.read.clear()
             self.company.notifications.clear()
             self._gateway.calls.clear()
+            self.company.publish({"type": "reset"})
         self.faults.clear()
         self.operating.clear()
         if self.bucket is not None:
@@ -313,7 +312,9 @@ class FakePortal:
                 entity_id=entity_id,
                 created=self.company.now_text(),
             )
-            return self.company.chats.add(chat).dialog_id(self.access.user_id)
+            self.company.chats.add(chat)
+            self.company.publish({"type": "reset"})
+            return chat.dialog_id(self.access.user_id)
 
     def add_message(self, dialog_id: str | int, author_id: int, text: str) -> int:
         """Let somebody write a message; returns its id."""

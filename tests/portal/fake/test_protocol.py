@@ -146,7 +146,7 @@ def test_the_authorization_code(open_portal, clock):
         reply = requests.get(address, params=query, allow_redirects=False, timeout=10)
         assert reply.status_code == 302
         assert "state=a+b" in reply.headers["Location"]
-        return re.search(r"code=(\w+)", reply.headers["Location"]).group(1)
+        return re.findall(r"code=(\w+)", reply.headers["Location"])[0]
 
     def exchange(given):
         query = {

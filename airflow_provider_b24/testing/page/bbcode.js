@@ -1,0 +1,130 @@
+"use strict";
+// BBCode to HTML. Every piece of the text is escaped before it becomes part of the page; tags that are not
+// known, or not closed in order, stay as text.
+
+const bbcode = (() => {
+  const escape = (text) =>
+    String(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+  const address = (link) => {
+    const text = String(link ?? "").trim();
+    return /^(https?:\/\/|\/(?!\/))/i.test(text) ? text : "";
+  };
+
+  const linkTo = (link, inner) => {
+    const target = address(link);
+    return target ? `<a href="${escape(target)}" target="_blank" rel="noopener noreferrer">${inner}</a>` : inner;
+  };
+
+  const plain = (text) =>
+    escape(text).replace(/https?:&#47;&#47;|https?:\/\/[^\s[\]<>]+/g, (found) => {
+      const raw = found.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(code));
+      return linkTo(raw, found);
+    });
+
+  const pairs = {
+    b: () => ["<b>", "</b>"],
+    i: () => ["<i>", "</i>"],
+    u: () => ["<u>", "</u>"],
+    s: () => ["<s>", "</s>"],
+    size: (value) => {
+      const size = Math.min(30, Math.max(8, parseInt(value, 10) || 14));
+      return [`<span style="font-size:${size}px">`, "</span>"];
+    },
+    color: (value) =>
+      /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.test(value) ? [`<span style="color:${value}">`, "</span>"] : ["<span>", "</span>"],
+    user: () => ['<span class="mention">', "</span>"],
+    chat: () => ['<span class="mention">', "</span>"],
+    context: () => ['<span class="mention">', "</span>"],
+    send: () => ['<span class="act">', "</span>"],
+    put: () => ['<span class="act">', "</span>"],
+    call: () => ['<span class="act">', "</span>"],
+    url: (value) => {
+      const target = address(value);
+      return target
+        ? [`<a href="${escape(target)}" target="_blank" rel="noopener noreferrer">`, "</a>"]
+        : ["<span>", "</span>"];
+    },
+  };
+
+  const whole = (name, value, inner) => {
+    if (name === "code") return `<code>${escape(inner.replace(/^\n|\n$/g, ""))}</code>`;
+    if (name === "url") return linkTo(inner, escape(inner));
+    return linkTo(inner, escape(inner.trim())); // img: shown as a link, so that no other host is asked
+  };
+
+  const single = (name, value) => {
+    if (name === "br") return "\n";
+    if (name === "timestamp") {
+      const moment = new Date(1000 * parseInt(value, 10));
+      return Number.isNaN(moment.getTime()) ? "" : escape(moment.toLocaleString());
+    }
+    if (name === "disk") return `<span class="mention">file ${escape(value)}</span>`;
+    return ""; // icon
+  };
+
+  const inline = (text) => {
+    const tag = /\[(\/?)([a-z]+)(?:=([^\]]*)|( [^\]]*))?\]/gi;
+    const open = [];
+    let html = "";
+    let done = 0;
+    for (let found = tag.exec(text); found; found = tag.exec(text)) {
+      const [all, closing, word, value = ""] = found;
+      const name = word.toLowerCase();
+      const take = (piece) => {
+        html += plain(text.slice(done, found.index)) + piece;
+        done = found.index + all.length;
+      };
+      if (!closing && (name === "code" || name === "img" || (name === "url" && !value))) {
+        const end = text.toLowerCase().indexOf(`[/${name}]`, tag.lastIndex);
+        if (end < 0) continue;
+        const inner = text.slice(tag.lastIndex, end);
+        take(whole(name, value, inner));
+        done = end + name.length + 3;
+        tag.lastIndex = done;
+      } else if (!closing && ["br", "timestamp", "disk", "icon"].includes(name)) {
+        take(single(name, value));
+      } else if (!closing && pairs[name]) {
+        const [start, stop] = pairs[name](value);
+        take(start);
+        open.push({ name, stop });
+      } else if (closing && open.some((one) => one.name === name)) {
+        take("");
+        while (open.length) {
+          const one = open.pop();
+          html += one.stop;
+          if (one.name === name) break;
+        }
+      }
+    }
+    html += plain(text.slice(done));
+    while (open.length) html += open.pop().stop;
+    return html;
+  };
+
+  const render = (text) => {
+    const pieces = [];
+    let kind = null;
+    let fenced = false;
+    for (const line of String(text ?? "").split(/\r\n|\n|\r/)) {
+      if (/^-{54}$|^-{6}$/.test(line.trim())) {
+        fenced = !fenced;
+        kind = null;
+        continue;
+      }
+      const quoted = fenced || line.startsWith(">>");
+      const words = !fenced && quoted ? line.slice(2) : line;
+      if (kind === quoted) pieces[pieces.length - 1].lines.push(words);
+      else pieces.push({ quoted, lines: [words] });
+      kind = quoted;
+    }
+    return pieces
+      .map(({ quoted, lines }) => (quoted ? `<blockquote>${inline(lines.join("\n"))}</blockquote>` : inline(lines.join("\n"))))
+      .join("");
+  };
+
+  const strip = (text) =>
+    String(text ?? "").replace(/\[br\]|\n/gi, " ").replace(/\[\/?[a-z]+(=[^\]]*| [^\]]*)?\]/gi, "");
+
+  return { address, escape, render, strip };
+})();
