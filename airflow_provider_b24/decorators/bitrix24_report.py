@@ -67,6 +67,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
         """Run the function, then post."""
         with Bitrix24Hook(self.bitrix24_conn_id) as hook:
             with no_vain_retries():
+                # A connection that can not work is better known before an hour of work than after it.
+                hook.get_conn()
                 typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status)
             with typing:
                 result = super().execute(context)

@@ -225,6 +225,10 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
             yield Wait(pause)
 
         proof = peer.proof()
+        if isinstance(proof, Tokens) and not proof.access_token and not renewed:
+            renewed = True
+            peer.adopt((yield Renew(proof.access_token)))
+            proof = peer.proof()
         attempt += 1
         request = encode(call, peer.address, proof)
         outcome = yield Send(request, patience.answer)

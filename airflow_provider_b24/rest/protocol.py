@@ -29,6 +29,7 @@ USER_AGENT = f"airflow-provider-b24/{__version__}"
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
     "User-Agent": USER_AGENT,
 }
 # How much of a portal's own words goes into an error message.
