@@ -43,7 +43,8 @@ _SECOND_LEVEL = frozenset(
     ["ac", "co", "com", "edu", "gob", "gov", "gub", "mil", "msk", "net", "nom", "or", "org", "spb"]
 )
 
-_HOST = re.compile(r"^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?\Z")
 
 
 def is_loopback(host: str) -> bool:

@@ -236,14 +236,7 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
         if isinstance(outcome, Response):
             if outcome.status in _REDIRECTS:
                 redirects += 1
-                new, problem = _redirect(peer, request, outcome)
-                if new is None or redirects > _MOST_REDIRECTS:
-                    raise RedirectRefusedError(
-                        problem or f"the portal redirects in a circle, {redirects} times by now",
-                        method=call.method,
-                        status=outcome.status,
-                    )
-                peer.move(new)
+                _follow(peer, call, request, outcome, redirects)
                 attempt -= 1
                 continue
             reply, error = _decoded(call, outcome)
@@ -384,6 +377,18 @@ def _with_secrets_removed(error: Bitrix24Error, secrets: tuple[str, ...]) -> Bit
 def _bare(error: Bitrix24Error) -> Bitrix24Error:
     error.args = (error.description,)
     return error.with_traceback(None)
+
+
+def _follow(peer: Peer, call: Call, request: Request, response: Response, redirects: int) -> None:
+    """Go on at the portal's new address."""
+    new, problem = _redirect(peer, request, response)
+    if new is None or redirects > _MOST_REDIRECTS:
+        raise RedirectRefusedError(
+            problem or f"the portal redirects in a circle, {redirects} times by now",
+            method=call.method,
+            status=response.status,
+        )
+    peer.move(new)
 
 
 def _redirect(peer: Peer, request: Request, response: Response) -> tuple[Address | None, str]:

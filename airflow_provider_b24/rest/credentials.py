@@ -14,12 +14,14 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 
 DEFAULT_OAUTH_URL = "https://oauth.bitrix24.tech/oauth/token/"
 
-_WEBHOOK_PATH = re.compile(r"^/rest/(?:api/)?(?P<user>[0-9]+)/(?P<code>[^/]+)(?:/(?P<rest>[^/]*))?/?$")
-_CODE = re.compile(r"^(?!\.+$)[A-Za-z0-9._~-]+$")
+_WEBHOOK_PATH = re.compile(r"/rest/(?:api/)?(?P<user>[0-9]+)/(?P<code>[^/]+)(?:/[^/]*)?/?\Z")
+_CODE = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]+\Z")
 _IN_WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[^/\s?#\"'<>]+")
+_IN_HEX = re.compile(r"%[0-9A-F]{2}")
+_IN_QUERY = re.compile(r"([?&](?:client_secret|refresh_token|access_token|auth|code)=)[^&\s\"'<>]+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Webhook:
     """An incoming webhook: the secret ``code`` stands in the path of every call.
 
@@ -33,13 +35,19 @@ class Webhook:
     user_id: str
     code: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        if not str(self.user_id).isdecimal():
+    def __init__(self, address: Address, user_id: str, code: str) -> None:
+        fits = _CODE.match(code) is not None
+        object.__setattr__(self, "address", address)
+        object.__setattr__(self, "user_id", str(user_id))
+        object.__setattr__(self, "code", code)
+        # The locals of this frame are in the tracebacks of the errors below.
+        del code
+        if not (self.user_id.isascii() and self.user_id.isdecimal()):
             raise ConfigurationError(
                 f"the webhook's user id is {self.user_id!r}",
                 advice="It is the number after /rest/ in the webhook URL.",
             )
-        if not _CODE.match(self.code):
+        if not fits:
             raise ConfigurationError(
                 "the webhook's code has characters that no code has (it is not shown here)",
                 advice="It is the part after the user id in the webhook URL; the whole URL will do as well.",
@@ -51,23 +59,41 @@ class Webhook:
 
         :raises ConfigurationError: if it is not one; the URL is not repeated in the message.
         """
-        try:
-            path = urlsplit(url.strip()).path
-        except ValueError:
-            path = ""
-        match = _WEBHOOK_PATH.match(path)
-        if not match:
+        found = _taken_apart(url)
+        # The locals of this frame are in the tracebacks of the errors below.
+        del url
+        if found is None:
             raise ConfigurationError(
                 "this is not the URL of an incoming webhook (it is not shown here)",
                 advice="It looks like https://example.bitrix24.com/rest/1/CODE/ and is copied from the portal: "
                 "Applications - Developer resources - Other - Inbound webhook.",
             )
-        return cls(Address.of_url(url.strip()), match["user"], match["code"])
+        return cls(Address.of_url(found.origin), found.user_id, found.code)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown."""
         return (self.code,)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The parts of a webhook URL."""
+
+    origin: str
+    user_id: str
+    code: str = field(repr=False)
+
+
+def _taken_apart(url: str) -> _Found | None:
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return None
+    match = _WEBHOOK_PATH.match(parts.path)
+    # Without what may stand before an @: it is no part of an address, and may be secret.
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return _Found(origin, match["user"], match["code"]) if match else None
 
 
 @dataclass(frozen=True)
@@ -147,20 +173,22 @@ class MemoryTokenStore:
 
 def forms(secret: str) -> set[str]:
     """Every form in which a secret may turn up in a text: as it is, URL-encoded, base64."""
-    raw = secret.encode()
+    raw = secret.encode(errors="surrogatepass")
+    quoted = {quote(raw, safe=""), quote_plus(raw), quote(raw)}
+    coded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     return {
         secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
-        base64.b64encode(raw).decode(),
-        base64.urlsafe_b64encode(raw).decode(),
+        *quoted,
+        *(_IN_HEX.sub(lambda match: match[0].lower(), text) for text in quoted),
+        *coded,
+        *(text.rstrip("=") for text in coded),
     }
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every form of the given secrets, and the code of any webhook URL, replaced by ``***``."""
+    """The text with every form of the given secrets, and what is secret in any URL, replaced by ``***``."""
     for secret in secrets:
         if len(secret) >= 4:
             for form in sorted(forms(secret), key=len, reverse=True):
                 text = text.replace(form, "***")
-    return _IN_WEBHOOK.sub(r"\1***", text)
+    return _IN_QUERY.sub(r"\1***", _IN_WEBHOOK.sub(r"\1***", text))

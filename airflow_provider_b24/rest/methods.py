@@ -10,7 +10,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 
 Params = Mapping[str, Any] | Sequence[Any]
 
-_METHOD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")
+_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*\Z")
 
 
 def check_method(method: object) -> None:
