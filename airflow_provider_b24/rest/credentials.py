@@ -44,7 +44,8 @@ class Webhook:
         del code
         if not (self.user_id.isascii() and self.user_id.isdecimal()):
             raise ConfigurationError(
-                f"the webhook's user id is {self.user_id!r}",
+                # Whoever mixed the two up has put the code here.
+                "the webhook's user id is no number (it is not shown here)",
                 advice="It is the number after /rest/ in the webhook URL.",
             )
         if not fits:

@@ -64,7 +64,7 @@ KEYSETS: dict[str, Keyset] = {
     "crm.activity.list": _CLASSIC,
     "crm.product.list": _CLASSIC,
     "tasks.task.list": Keyset("tasks", "id"),
-    "user.get": Keyset("", "ID", "FILTER", "ID", ("SORT", "ORDER")),
+    "user.get": Keyset("", "ID", "FILTER", "ID", ("sort", "order")),
     "lists.element.get": Keyset("", "ID", "FILTER", "ID", "ELEMENT_ORDER", "SELECT"),
     "voximplant.statistic.get": Keyset("", "ID", "FILTER", "ID", ("SORT", "ORDER"), None),
     "catalog.product.list": Keyset("products", *_CATALOG),
