@@ -17,10 +17,10 @@ const bbcode = (() => {
   };
 
   const plain = (text) =>
-    escape(text).replace(/https?:&#47;&#47;|https?:\/\/[^\s[\]<>]+/g, (found) => {
-      const raw = found.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(code));
-      return linkTo(raw, found);
-    });
+    String(text)
+      .split(/(https?:\/\/[^\s[\]<>"']*[^\s[\]<>"'.,;:!?)])/)
+      .map((piece, index) => (index % 2 ? linkTo(piece, escape(piece)) : escape(piece)))
+      .join("");
 
   const pairs = {
     b: () => ["<b>", "</b>"],
@@ -99,7 +99,7 @@ const bbcode = (() => {
     }
     html += plain(text.slice(done));
     while (open.length) html += open.pop().stop;
-    return html;
+    return html.replace(/<\/code>\n/g, "</code>"); // a block ends its line by itself
   };
 
   const render = (text) => {

@@ -1,0 +1,212 @@
+"""The chat page, in a browser."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+import requests
+from playwright.sync_api import expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian package chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, open_portal):  # the portal goes after the page
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: problems.append(request.url) if "127.0.0.1" not in request.url else None)
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def show(page, portal):
+    def show(path="/?dialog=chat2935"):
+        page.goto(portal.url + path)
+        expect(page.locator("#live.on")).to_be_visible()
+        expect(page.locator("[data-dialog]").first).to_be_visible()
+        return page
+
+    return show
+
+
+@pytest.mark.parametrize("path", ["/?dialog=sg17", "/online/?IM_DIALOG=sg17", "/online/?IM_DIALOG=chat2937"])
+def test_an_address_opens_a_dialog(portal, show, path):
+    message = portal.add_message("sg17", 2, "hello")
+    page = show(path)
+    expect(page.locator(f'[data-message-id="{message}"]')).to_contain_text("hello")
+    expect(page.locator("header")).to_contain_text("Warehouse project")
+    page.locator('[data-dialog="chat2935"]').click()
+    expect(page.locator("header")).to_contain_text("Sales reports")
+    expect(page.locator(f'[data-message-id="{message}"]')).to_have_count(0)
+    assert page.url.endswith("?dialog=chat2935")
+
+
+def test_typing_appears_and_vanishes_at_the_message(show, call):
+    page = show()
+    typing = page.locator("#typing")
+    expect(typing).to_be_hidden()
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    expect(typing).to_be_visible()
+    expect(typing).to_have_text("Anna Petrova is typing…")
+    expect(page.locator('[data-dialog="chat2935"]')).to_contain_text("Anna Petrova is typing…")
+    message = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": "the [b]report[/b]"})
+    expect(typing).to_be_hidden()
+    expect(page.locator(f'[data-message-id="{message}"] b')).to_have_text("report")
+
+
+def test_another_authors_message_leaves_it_on(show, call, portal):
+    page = show()
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    expect(page.locator("#typing")).to_be_visible()
+    message = portal.add_message("chat2935", 3, "when?")
+    expect(page.locator(f'[data-message-id="{message}"]')).to_be_visible()
+    expect(page.locator("#typing")).to_be_visible()
+
+
+def test_typing_expires_unless_it_is_renewed(open_portal, caller_of, page):
+    portal = open_portal(typing_seconds=1.5)
+    call = caller_of(portal)
+    page.goto(portal.url + "/?dialog=chat2935")
+    expect(page.locator("#live.on")).to_be_visible()
+    typing = page.locator("#typing")
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    expect(typing).to_be_visible()
+    page.wait_for_timeout(1000)
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    renewed = time.monotonic()
+    page.wait_for_timeout(1000)
+    expect(typing).to_be_visible()  # 2 s after the first signal
+    expect(typing).to_be_hidden(timeout=5000)
+    assert 1.3 < time.monotonic() - renewed < 2.5
+
+
+def test_typing_that_began_before_the_page_was_opened(show, call):
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    expect(show().locator("#typing")).to_have_text("Anna Petrova is typing…")
+
+
+def test_bots_show_their_status_and_dialogs_are_apart(show, call, portal):
+    page = show()
+    bot = portal.bot_connection()["extra"]
+    base = {"botId": bot["bot_id"], "botToken": bot["bot_token"]}
+    status = {"statusMessageCode": "IMBOT_AGENT_ACTION_CALCULATING"}
+    call.result("imbot.v2.Chat.InputAction.notify", base | {"dialogId": "sg17"})
+    expect(page.locator('[data-dialog="sg17"]')).to_contain_text("Report Bot is typing…")
+    expect(page.locator("#typing")).to_be_hidden()
+    call.result("imbot.v2.Chat.InputAction.notify", base | status | {"dialogId": "chat2935"})
+    expect(page.locator("#typing")).to_have_text("Report Bot is calculating…")
+    call.result("im.dialog.writing", {"DIALOG_ID": "chat2935"})
+    expect(page.locator("#typing")).to_have_text("Report Bot and Anna Petrova are typing…")
+
+
+def test_messages_change_before_ones_eyes(show, call, portal):
+    page = show()
+    message = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": "draft"})
+    box = page.locator(f'[data-message-id="{message}"]')
+    expect(box).to_contain_text("draft")
+    call.result("im.message.update", {"MESSAGE_ID": message, "MESSAGE": "final"})
+    expect(box).to_contain_text("final")
+    call.result("im.message.delete", {"MESSAGE_ID": message})
+    expect(box).to_contain_text("Message deleted")
+    portal.clear()
+    expect(box).to_have_count(0)
+    private = call.result("im.message.add", {"DIALOG_ID": "5", "MESSAGE": "psst"})
+    page.locator('[data-dialog="5"]').click()
+    expect(page.locator(f'[data-message-id="{private}"]')).to_contain_text("psst")
+
+
+def test_formatting(show, call):
+    page = show()
+    text = (
+        "[b]bold[/b] [i]it[/i] [u]un[/u] [s]st[/s] [size=99]big[/size] [color=#ff0000]red[/color][br]"
+        "[url=https://example.com/?a=1&b=2]link[/url] [url]https://example.com/x[/url] [user=3]Clara[/user]\n"
+        ">>quote\n[code][b]not bold[/b][/code]"
+    )
+    attach = {
+        "BLOCKS": [
+            {"MESSAGE": "[i]in the box[/i]"},
+            {"GRID": [{"DISPLAY": "ROW", "NAME": "Won", "VALUE": "[b]5[/b]"}]},
+            {"LINK": {"NAME": "deal", "LINK": "/crm/deal/details/1/"}},
+            {"DELIMITER": {}},
+        ]
+    }
+    keyboard = [{"TEXT": "Open", "LINK": "https://example.com/go"}, {"TEXT": "Approve", "COMMAND": "ok"}]
+    message = call.result(
+        "im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": text, "ATTACH": attach, "KEYBOARD": keyboard}
+    )
+    box = page.locator(f'[data-message-id="{message}"]')
+    for selector, words in (
+        ("b >> nth=0", "bold"), (".text >> nth=0 >> i", "it"), ("u", "un"), ("s", "st"), ("blockquote", "quote"),
+        ("code", "[b]not bold[/b]"), (".mention", "Clara"), (".attach i", "in the box"), (".grid .name", "Won"),
+        (".grid b", "5"), ('[href="/crm/deal/details/1/"]', "deal"), ('[href="https://example.com/go"]', "Open"),
+        ('[href="https://example.com/?a=1&b=2"]', "link"), ('[href="https://example.com/x"]', "https://example.com/x"),
+        (".keyboard button", "Approve"),
+    ):  # fmt: skip
+        expect(box.locator(selector)).to_have_text(words)
+    assert box.locator("span[style='font-size:30px']").count() == 1
+    assert box.locator("span[style='color:#ff0000']").count() == 1
+    assert box.locator(".attach hr").count() == 1
+
+
+def test_nothing_in_a_message_can_run(show, call, page):
+    evil = (
+        "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+        "[url=javascript:document.title='pwned']go[/url] [url=https://e.com/\" onclick=\"x]t[/url] "
+        "[color=red;background:url(https://e.com)]c[/color] [img size=small]https://e.com/i.png [/img] [b]open"
+    )
+    show()
+    message = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": evil})
+    box = page.locator(f'[data-message-id="{message}"]')
+    expect(box).to_contain_text("<script>")
+    assert box.locator("script, img, [onclick], [onerror], [href^=javascript]").count() == 0
+    assert page.title() != "pwned"
+
+
+def test_files(show, call, portal):
+    page = show()
+    upload = {"dialogId": "chat2935", "fields": {"name": "r.csv", "content": "YSxi", "message": "see"}}
+    result = call.result("im.v2.File.upload", upload)
+    link = page.locator(f'[data-message-id="{result["messageId"]}"] a.file')
+    expect(link).to_contain_text("r.csv")
+    assert requests.get(portal.url + link.get_attribute("href"), timeout=10).content == b"a,b"
+
+
+def test_the_page_finds_the_portal_again(browser, open_portal):
+    first = open_portal()
+    page = browser.new_page()
+    page.goto(first.url + "/?dialog=chat2935")
+    expect(page.locator("#live.on")).to_be_visible()
+    first.stop()
+    expect(page.locator("#live.on")).to_have_count(0)
+    second = open_portal(port=first.port)
+    message = second.add_message("chat2935", 3, "back again")
+    expect(page.locator(f'[data-message-id="{message}"]')).to_contain_text("back again", timeout=10_000)
+    page.close()
