@@ -11,10 +11,11 @@ import math
 import re
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.conversation import Patience, Peer, Step, Wait, converse
+from airflow_provider_b24.rest.conversation import Patience, Peer, Step, Wait, cleaned, converse
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -39,7 +40,7 @@ K = TypeVar("K", bound=Hashable)
 
 MOST_COMMANDS = 50
 
-_KEY = re.compile(r"^[A-Za-z0-9_]+$")
+_KEY = re.compile(r"[A-Za-z0-9_]+\Z")
 _REFERENCE = re.compile(r"\$result\[([^\]]*)\]")
 # Documented as refused inside a batch: methods that carry files, and batch itself.
 _ALONE = re.compile(r"^batch$|\.(uploadfile|uploadversion)$|\.file\.(upload|download)$", re.IGNORECASE)
@@ -94,6 +95,7 @@ def converse_batch(
     """
     table: dict[Any, Call] = dict(calls) if isinstance(calls, Mapping) else dict(enumerate(calls))
     halting = _check(table, halt)
+    commands = _Commands({str(key): command(call.method, call.params) for key, call in table.items()}, halting)
     outcome: BatchReply[Any] = BatchReply()
     items = list(table.items())
     for at in range(0, len(items), MOST_COMMANDS):
@@ -101,8 +103,22 @@ def converse_batch(
         if outcome.errors and halting:
             _not_run(outcome, chunk)
             continue
-        yield from _converse_chunk(peer, chunk, halting, patience or peer.patience, outcome)
+        yield from _converse_chunk(peer, commands, chunk, patience or peer.patience, outcome)
     return _in_order(outcome, table)
+
+
+@dataclass(frozen=True)
+class _Commands:
+    """The texts of all commands by name, in a repr that does not show them: parameters may be secret."""
+
+    texts: Mapping[str, str] = field(repr=False)
+    halt: bool
+
+    def request(self, calls: Mapping[Any, Call]) -> Call:
+        """The call of ``batch`` that carries these calls."""
+        typing = all(call.priority is Priority.TYPING for call in calls.values())
+        params = {"halt": int(self.halt), "cmd": {str(key): self.texts[str(key)] for key in calls}}
+        return Call("batch", params, priority=Priority.TYPING if typing else Priority.WORK)
 
 
 def command(method: str, params: Params) -> str:
@@ -113,20 +129,26 @@ def command(method: str, params: Params) -> str:
 
     :raises ConfigurationError: for a value that has no text.
     """
-    pairs: list[str] = []
+    query, problem = _query(params)
+    if query is None:
+        # The locals of this frame are in the traceback of the error.
+        del params
+        raise ConfigurationError(
+            f"params can not be written as a query: {problem}",
+            method=method,
+            advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
+        )
+    return f"{method}?{query}" if query else method
+
+
+def _query(params: Params) -> tuple[str | None, str]:
+    source = params.items() if isinstance(params, Mapping) else enumerate(params)
     try:
-        source = params.items() if isinstance(params, Mapping) else enumerate(params)
-        for name, value in source:
-            pairs.extend(_pairs(_quote(str(name)), value))
+        return "&".join(pair for name, value in source for pair in _pairs(_quote(str(name)), value)), ""
+    except UnicodeEncodeError:
+        return None, "a text holds half of a surrogate pair, which is no character"
     except (TypeError, ValueError, RecursionError) as error:
-        problem = str(error)
-    else:
-        return f"{method}?{'&'.join(pairs)}" if pairs else method
-    raise ConfigurationError(
-        f"params can not be written as a query: {problem}",
-        method=method,
-        advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
-    )
+        return None, str(error)
 
 
 def references(value: Any) -> set[str]:
@@ -145,8 +167,10 @@ def _quote(text: str) -> str:
 
 
 def _pairs(name: str, value: Any) -> Iterator[str]:
-    if not isinstance(value, (str, int, float, bool, type(None), Mapping, list)):
-        value = plain_value(value)
+    # An Enum may be a str or int as well, and its own text is its name.
+    if isinstance(value, Enum) or not isinstance(value, (str, int, float, type(None), Mapping, list)):
+        yield from _pairs(name, plain_value(value))
+        return
     if isinstance(value, Mapping):
         if not value:
             yield f"{name}[]="
@@ -204,16 +228,14 @@ def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
 
 
 def _converse_chunk(
-    peer: Peer, chunk: dict[Any, Call], halt: bool, patience: Patience, outcome: BatchReply[Any]
+    peer: Peer, commands: _Commands, chunk: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, None]:
     """One request, and again for the commands in it that a limit refused before they were run."""
-    priority = Priority.TYPING if all(call.priority is Priority.TYPING for call in chunk.values()) else Priority.WORK
     waiting = chunk
     tries = 0
     while waiting:
         tries += 1
-        commands = {str(key): command(call.method, call.params) for key, call in waiting.items()}
-        request = Call("batch", {"halt": int(halt), "cmd": commands}, priority=priority)
+        request = commands.request(waiting)
         failure: Bitrix24Error | None = None
         try:
             reply = yield from converse(peer, request, patience=patience)
@@ -225,41 +247,27 @@ def _converse_chunk(
             for key, call in waiting.items():
                 outcome.errors[key] = _same(failure, call)
             return
-        _account(peer, reply, waiting, halt, outcome)
-        refused = {
-            key: call
-            for key, call in waiting.items()
-            if isinstance(outcome.errors.get(key), LimitError) and not references(call.params)
-        }
-        pause = _pause(peer, refused, outcome, tries, patience)
-        if pause is None or halt:
+        _account(peer, reply, waiting, commands.halt, outcome)
+        pauses = {key: _pause(peer, call, outcome.errors.get(key), tries, patience) for key, call in waiting.items()}
+        waiting = {key: call for key, call in waiting.items() if pauses[key] is not None}
+        if commands.halt or not waiting:
             return
-        for key in refused:
+        for key in waiting:
             del outcome.errors[key]
-        if pause:
-            yield Wait(pause)
-        waiting = refused
+        yield Wait(max(pauses[key] or 0.0 for key in waiting))
 
 
-def _pause(
-    peer: Peer, refused: Mapping[Any, Call], outcome: BatchReply[Any], tries: int, patience: Patience
-) -> float | None:
-    """Seconds until refused commands are sent again; None to leave them refused."""
-    if not refused or tries >= patience.tries:
+def _pause(peer: Peer, call: Call, error: Bitrix24Error | None, tries: int, patience: Patience) -> float | None:
+    """Seconds until a command that a limit refused is sent again; None to leave it as it is."""
+    if not isinstance(error, LimitError):
         return None
-    pause = 0.0
-    for key, call in refused.items():
-        error = outcome.errors[key]
-        if call.priority is Priority.TYPING:
-            return None
-        if isinstance(error, OperatingLimitError):
-            error.retry_after = peer.budget.wait_for(call.method, peer.clock.time())
-            if error.retry_after > patience.operating:
-                return None
-            pause = max(pause, error.retry_after)
-        else:
-            pause = max(pause, peer.backoff(tries))
-    return pause
+    if isinstance(error, OperatingLimitError):
+        error.retry_after = peer.budget.wait_for(call.method, peer.clock.time())
+    if tries >= patience.tries or call.priority is Priority.TYPING:
+        return None
+    if isinstance(error, OperatingLimitError):
+        return error.retry_after if (error.retry_after or 0.0) <= patience.operating else None
+    return peer.backoff(tries, patience)
 
 
 def _account(
@@ -302,11 +310,13 @@ def _account(
                 "the portal's answer to the batch says nothing of this call", method=call.method
             )
         else:
-            outcome.errors[key] = OutcomeUnknownError(
+            unknown = OutcomeUnknownError(
                 "the portal's answer to the batch says nothing of this call",
                 method=call.method,
                 advice="It may have been carried out. Look in the portal before repeating it.",
             )
+            unknown.permanent = True
+            outcome.errors[key] = unknown
 
 
 def _by_key(section: Any) -> dict[str, Any]:
@@ -318,12 +328,12 @@ def _by_key(section: Any) -> dict[str, Any]:
 
 def _command_error(peer: Peer, call: Call, value: Any) -> Bitrix24Error:
     code, description = error_text(value if isinstance(value, Mapping) else {"error": value})
-    return error_for(peer.redact(code), peer.redact(description), method=call.method)
+    return cleaned(error_for(code, description, method=call.method), peer.redact)
 
 
 def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:
     """The failure of the whole request, as that of one call in it."""
-    return type(error)(
+    same = type(error)(
         error.description,
         method=call.method,
         code=error.code,
@@ -331,6 +341,8 @@ def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:
         advice=error.advice,
         retry_after=error.retry_after,
     )
+    same.permanent = error.permanent
+    return same
 
 
 def _not_run(outcome: BatchReply[Any], chunk: Mapping[Any, Call]) -> None:

@@ -50,6 +50,11 @@ _REDIRECTS = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS = 3
 # A wait longer than this is told in the log.
 _LONG_WAIT = 5.0
+# How much of a portal's own words goes into an error, in characters.
+_LONGEST_CODE = 200
+_LONGEST_DESCRIPTION = 500
+# After a refusal at least this is waited, in seconds: a portal's rate is a few requests a second.
+_SHORTEST_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ class Peer:
         self.credential = credential
         self.tokens = tokens
         self._current: Tokens | None = None
+        self._former: Tokens | None = None
         self.address = credential.address
         self.bucket = bucket
         self.budget = OperatingBudget()
@@ -169,7 +175,8 @@ class Peer:
 
     def adopt(self, tokens: Tokens) -> None:
         """Call with these tokens from now on, and where the authorisation server says the portal lives."""
-        self._current = tokens
+        if tokens != self._current:
+            self._former, self._current = self._current, tokens
         if not tokens.endpoint:
             return
         try:
@@ -192,13 +199,18 @@ class Peer:
     def redact(self, text: str) -> str:
         """The text without any secret of this peer."""
         secrets = self.credential.secrets + self._secrets
-        if self._current is not None:
-            secrets += self._current.secrets
+        # An answer may still speak of the tokens that were renewed meanwhile.
+        for tokens in (self._current, self._former):
+            secrets += tokens.secrets if tokens is not None else ()
         return redact(text, secrets)
 
-    def backoff(self, attempt: int) -> float:
-        """Seconds of pause after the given try (1 for the first)."""
-        return float(self.patience.pause * 2 ** (attempt - 1) * (0.5 + self.jitter()))
+    def backoff(self, attempt: int, patience: Patience | None = None) -> float:
+        """Seconds of pause after the given try (1 for the first).
+
+        :param patience: instead of the peer's own.
+        """
+        # No pause is longer than the exponent makes sense: a float would overflow.
+        return float((patience or self.patience).pause * 2 ** min(attempt - 1, 30) * (0.5 + self.jitter()))
 
 
 def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Conversation:
@@ -208,7 +220,7 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
     :raises Bitrix24Error: see :mod:`~airflow_provider_b24.rest.errors`; never with a secret in it.
     """
     patience = patience or peer.patience
-    attempt = redirects = 0
+    attempt = refusals = redirects = 0
     renewed = False
     waited = 0.0
     while True:
@@ -241,9 +253,7 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
                 continue
             reply, error = _decoded(call, outcome)
             if reply is not None:
-                peer.budget.note(call.method, reply.operating_reset_at)
-                if peer.bucket is not None:
-                    peer.bucket.accepted()
+                _learn(peer, call, reply)
                 return reply
             assert error is not None
         else:
@@ -252,14 +262,19 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
         if isinstance(error, TokenExpiredError) and isinstance(proof, Tokens) and not renewed:
             renewed = True
             attempt -= 1
-            fresh: Tokens = yield Renew(proof.access_token)
-            peer.adopt(fresh)
+            peer.adopt((yield Renew(proof.access_token)))
             continue
 
-        again = _pause_after(peer, call, error, attempt, patience)
-        if again is None or waited + again > patience.limits:
+        if isinstance(error, LimitError):
+            # A refusal is no failed try: only the time that limits take is bounded.
+            attempt -= 1
+            refusals += 1
+            again = _pause_after_refusal(peer, call, error, refusals, patience)
+            waited += again or 0.0
+        else:
+            again = _pause_after(peer, call, error, attempt, patience)
+        if again is None or waited > patience.limits:
             raise _final(peer, call, error, attempt)
-        waited += again if isinstance(error, LimitError) else 0.0
         if again:
             _tell(call, again, str(_clean(peer, error)))
             yield Wait(again)
@@ -269,6 +284,7 @@ def renewal(peer: Peer, tokens: Tokens) -> Generator[Step, Any, Tokens]:
     """Carry a renewal of tokens through. The caller holds the lock and saves what is returned.
 
     :raises AuthenticationError: if the authorisation server refuses, with what to do about it.
+    :raises NotSentError: if it gives no usable answer.
     """
     app = peer.credential
     assert isinstance(app, OAuthApp)
@@ -294,8 +310,21 @@ def renewal(peer: Peer, tokens: Tokens) -> Generator[Step, Any, Tokens]:
         # A refresh token may be sent again: at worst it is refused as used.
         pause = peer.backoff(attempt)
         if error.permanent or attempt >= peer.patience.tries:
-            raise _with_secrets_removed(error, (*app.secrets, *tokens.secrets)) from None
+            raise _not_renewed(peer, tokens, error)
         yield Wait(pause)
+
+
+def _not_renewed(peer: Peer, tokens: Tokens, error: Bitrix24Error) -> Bitrix24Error:
+    """The failure of a renewal, as that of the call it was for: the portal has refused that, so it had no effect."""
+    if isinstance(error, OutcomeUnknownError):
+        error = NotSentError(
+            f"the access token could not be renewed: {error.description}",
+            method=error.method,
+            status=error.status,
+            advice="The authorisation server gives no usable answer; try again later.",
+            retry_after=error.retry_after,
+        )
+    return cleaned(error, lambda text: redact(peer.redact(text), tokens.secrets))
 
 
 def _draw(peer: Peer, call: Call) -> float:
@@ -305,6 +334,12 @@ def _draw(peer: Peer, call: Call) -> float:
     if call.priority is Priority.TYPING and peer.bucket.is_low(now):
         raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
     return peer.bucket.draw(now)
+
+
+def _learn(peer: Peer, call: Call, reply: Reply) -> None:
+    peer.budget.note(call.method, reply.operating_reset_at)
+    if peer.bucket is not None:
+        peer.bucket.accepted()
 
 
 def _decoded(call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
@@ -322,25 +357,29 @@ def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
     return OutcomeUnknownError(failure.text, method=call.method)
 
 
+def _pause_after_refusal(peer: Peer, call: Call, error: LimitError, refusals: int, patience: Patience) -> float | None:
+    """Seconds until the call is sent again, or None to give up."""
+    if isinstance(error, OperatingLimitError):
+        error.retry_after = error.retry_after or peer.budget.wait_for(call.method, peer.clock.time())
+        if error.retry_after > patience.operating or call.priority is Priority.TYPING:
+            return None
+        return error.retry_after
+    if peer.bucket is not None:
+        # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
+        peer.bucket.refused(peer.clock.monotonic())
+    if call.priority is Priority.TYPING:
+        return None
+    if peer.bucket is not None:
+        return error.retry_after or 0.0
+    return error.retry_after or min(60.0, max(_SHORTEST_PAUSE, peer.backoff(refusals, patience)))
+
+
 def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, patience: Patience) -> float | None:
     """Seconds until the call is sent again, or None to give up."""
-    if error.permanent or (isinstance(error, LimitError) and call.priority is Priority.TYPING):
+    if error.permanent or attempt >= patience.tries or (error.effect_unknown and not call.repeatable):
         return None
-    if isinstance(error, OperatingLimitError):
-        wait = error.retry_after or peer.budget.wait_for(call.method, peer.clock.time())
-        error.retry_after = wait
-        return wait if wait <= patience.operating else None
-    if isinstance(error, LimitError):
-        if peer.bucket is not None:
-            # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
-            peer.bucket.refused(peer.clock.monotonic())
-            return error.retry_after or 0.0
-        return error.retry_after or min(60.0, peer.backoff(attempt))
-    if error.effect_unknown and not call.repeatable:
-        return None
-    if attempt >= patience.tries:
-        return None
-    return max(peer.backoff(attempt), error.retry_after or 0.0)
+    asked_for = error.retry_after or 0.0
+    return max(peer.backoff(attempt, patience), asked_for) if asked_for <= patience.limits else None
 
 
 def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix24Error:
@@ -361,20 +400,15 @@ def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix
 
 def _clean(peer: Peer, error: Bitrix24Error) -> Bitrix24Error:
     """The error without secrets: a portal, or one who plays it, may repeat in its words what we sent."""
-    error.description = peer.redact(error.description)
+    return cleaned(error, peer.redact)
+
+
+def cleaned(error: Bitrix24Error, without_secrets: Callable[[str], str]) -> Bitrix24Error:
+    """The error with its words redacted and cut to size, and without the traceback of where it was decoded."""
+    # Cut only afterwards: half a secret would not be recognised.
+    error.description = without_secrets(error.description)[:_LONGEST_DESCRIPTION]
     if error.code is not None:
-        error.code = peer.redact(error.code)
-    return _bare(error)
-
-
-def _with_secrets_removed(error: Bitrix24Error, secrets: tuple[str, ...]) -> Bitrix24Error:
-    error.description = redact(error.description, secrets)
-    if error.code is not None:
-        error.code = redact(error.code, secrets)
-    return _bare(error)
-
-
-def _bare(error: Bitrix24Error) -> Bitrix24Error:
+        error.code = without_secrets(error.code)[:_LONGEST_CODE]
     error.args = (error.description,)
     return error.with_traceback(None)
 

@@ -26,14 +26,8 @@ from airflow_provider_b24.rest.methods import Params, check_method, is_repeatabl
 
 USER_AGENT = f"airflow-provider-b24/{__version__}"
 
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-    "User-Agent": USER_AGENT,
-}
-# How much of a portal's own words goes into an error message.
-_DESCRIPTION_LIMIT = 500
+_ASKING = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
+_HEADERS = {"Content-Type": "application/json", **_ASKING}
 
 
 class Priority(Enum):
@@ -157,9 +151,10 @@ def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
             "client_id": app.client_id,
             "client_secret": app.client_secret,
             "refresh_token": tokens.refresh_token,
-        }
+        },
+        errors="replace",
     )
-    return Request("GET", f"{app.oauth_url}?{query}", {"Accept": "application/json", "User-Agent": USER_AGENT}, None)
+    return Request("GET", f"{app.oauth_url}?{query}", _ASKING, None)
 
 
 def _to_json(params: Params) -> tuple[bytes | None, str]:
@@ -206,7 +201,8 @@ def decode(method: str, response: Response) -> Reply:
     """
     payload = read_json(method, response)
     error = payload.get("error")
-    if error not in (None, False, "") or (error == "" and "result" not in payload):
+    # An empty or zero code is an error too, unless there is a result: PHP leaves empty things lying about.
+    if error or ("result" not in payload and error is not None and error is not False):
         raise _portal_error(method, response, payload)
     if "result" not in payload or response.status >= 400:
         raise _unreadable(method, response, "the answer has no result")
@@ -231,8 +227,10 @@ def decode_tokens(response: Response, before: Tokens) -> Tokens:
     access, refresh = payload.get("access_token"), payload.get("refresh_token")
     if payload.get("error"):
         raise _portal_error("oauth/token", response, payload)
-    if response.status >= 400 or not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
+    if response.status >= 400 or not (isinstance(access, str) and isinstance(refresh, str)):
         raise _unreadable("oauth/token", response, "the answer has no tokens")
+    if not (access and access.isprintable() and refresh and refresh.isprintable()):
+        raise _unreadable("oauth/token", response, "the answer has no usable tokens")
     endpoint = payload.get("client_endpoint")
     return Tokens(access, refresh, endpoint if isinstance(endpoint, str) and endpoint else before.endpoint)
 
@@ -262,18 +260,29 @@ def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
     """Code and description of an error, which is flat in REST 2 and an object in REST 3.0."""
     error = payload.get("error")
     if isinstance(error, Mapping):
-        code, description = error.get("code"), str(error.get("message") or "")
+        code, description = _text(error.get("code")), _text(error.get("message"))
         fields = error.get("validation")
         if isinstance(fields, list):
-            details = [f"{item.get('field')}: {item.get('message')}" for item in fields if isinstance(item, Mapping)]
+            details = [
+                f"{_text(item.get('field'))}: {_text(item.get('message'))}"
+                for item in fields
+                if isinstance(item, Mapping)
+            ]
             description = "; ".join([description, *details]) if description else "; ".join(details)
     else:
-        code, description = error, str(payload.get("error_description") or "")
-    return ("" if code is None else str(code))[:200], " ".join(description.split())[:_DESCRIPTION_LIMIT]
+        code, description = _text(error), _text(payload.get("error_description"))
+    return code, " ".join(description.split())
+
+
+def _text(value: Any) -> str:
+    """A word of the portal's. Nothing else has a text: that of a deep list would overflow the stack."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return ""
+    return str(value)
 
 
 def _unreadable(method: str, response: Response, what: str) -> Bitrix24Error:
-    kind = response.headers.get("content-type", "").split(";")[0].strip() or "no content type"
+    kind = response.headers.get("content-type", "").split(";")[0].strip()[:100] or "no content type"
     text = f"{what} ({kind}, {len(response.body)} bytes)"
     status = response.status
     if status == 429:
