@@ -11,9 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from airflow_provider_b24.testing.access import Access
 from airflow_provider_b24.testing.chatpage import ChatPage
 from airflow_provider_b24.testing.company import Company
-from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.gateway import Gateway
-from airflow_provider_b24.testing.wire import encode_json
 
 
 def build_application(
@@ -27,13 +25,6 @@ def build_application(
     app = FastAPI(title="Fake Bitrix24 portal", docs_url=None, redoc_url=None, openapi_url=None)
     # As plain routes: what FastAPI adds to an endpoint is of no use to calls that only the portal reads.
     app.add_route("/rest/{path:path}", gateway.rest, methods=["GET", "POST"])
-
-    async def token(request: Request) -> Response:
-        try:
-            answer, status = access.token(request.query_params, base_url()), 200
-        except PortalError as error:
-            answer, status = {"error": error.code, "error_description": error.description}, error.status
-        return Response(encode_json(answer), status, media_type="application/json")
 
     async def authorize(request: Request) -> Response:
         query = request.query_params
@@ -51,7 +42,7 @@ def build_application(
             return Response("not found", 404)
         return Response(stored.content, media_type="application/octet-stream")
 
-    app.add_route("/oauth/token/", token, methods=["GET"])
+    app.add_route("/oauth/token/", gateway.token, methods=["GET"])
     app.add_route("/oauth/authorize/", authorize, methods=["GET"])
     app.add_route("/files/{number:int}/{name:path}", file, methods=["GET"])
     ChatPage(company).add_routes(app)

@@ -15,6 +15,9 @@ KINDS = frozenset(
 )  # fmt: skip
 """What can go wrong."""
 
+TOKEN_METHOD = "oauth.token"  # noqa: S105 - a name
+"""What a request to the authorization server is called here."""
+
 
 @dataclass
 class Fault:
@@ -28,7 +31,8 @@ class Fault:
         (``code``, ``description`` and ``status`` as given), ``redirect`` (302 to ``location``), ``slow``
         (the answer comes ``seconds`` later), ``drip`` (the true answer, one byte per ``seconds``), ``big``
         (a JSON answer of ``size`` bytes).
-    :param method: the method it befalls, or ``*`` for all; ``batch`` is a method, too.
+    :param method: the method it befalls, or ``*`` for all; ``batch`` is a method, too. Requests for tokens
+        are ``oauth.token``, which ``*`` does not include.
     :param times: how often, ``None`` for always.
     :param after_effect: the call takes effect first, and only its answer suffers. ``slow`` lets the call take
         effect in any case, before or after the wait; ``drip`` always does.
@@ -69,9 +73,12 @@ class Fault:
             self.after_effect = True
         self._random = random.Random(self.seed)  # noqa: S311 - not a secret
 
+    def _means(self, method: str) -> bool:
+        return self.method == method or (self.method == "*" and method != TOKEN_METHOD)
+
     def befalls(self, method: str, in_batch: bool) -> bool:
         """Does it happen to this call? Counts it, if so."""
-        if self.in_batch != in_batch or self.method not in {"*", method}:
+        if self.in_batch != in_batch or not self._means(method):
             return False
         if self.times is not None and self.hits >= self.times:
             return False

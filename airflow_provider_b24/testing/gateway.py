@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from airflow_provider_b24.testing.access import Access
 from airflow_provider_b24.testing.dispatch import Dispatcher
 from airflow_provider_b24.testing.errors import PortalError
-from airflow_provider_b24.testing.faults import Fault, Faults
+from airflow_provider_b24.testing.faults import TOKEN_METHOD, Fault, Faults
 from airflow_provider_b24.testing.limits import LeakyBucket
 from airflow_provider_b24.testing.records import RecordedCall
 from airflow_provider_b24.testing.registry import Caller
@@ -95,9 +95,33 @@ class Gateway:
 
     async def rest(self, request: Request) -> Response:
         """Answer a request below ``/rest/``."""
-        started = self.dispatcher.company.clock()
-        body = await request.body()
         version, credentials, name = _address(request.url.path)
+        record = await self._record(request, name, version)
+        if request.headers.get("host", "") in self.retired:
+            record.status = 302
+            return self._sent(record, self._moved(request))
+
+        async def work() -> Any:
+            record.params = await _read(request, record.body, version)
+            caller = self._authorize(request, credentials, record)
+            if request.url.path.endswith(".xml"):
+                raise PortalError("ERROR_UNSUPPORTED_FORMAT", "This portal answers in JSON only")
+            return await self._run(caller, record, record.params)
+
+        return self._sent(record, await self._respond(request, record, work, self.bucket))
+
+    async def token(self, request: Request) -> Response:
+        """Answer a request for tokens; in the records, and for faults, it is the method ``oauth.token``."""
+        record = await self._record(request, TOKEN_METHOD, 2)
+        record.params = dict(request.query_params)
+
+        async def work() -> Any:
+            return self.access.token(request.query_params, self._base_url())
+
+        return self._sent(record, await self._respond(request, record, work, None))
+
+    async def _record(self, request: Request, name: str, version: int) -> RecordedCall:
+        started = self.dispatcher.company.clock()
         record = RecordedCall(
             time=started,
             method=name,
@@ -107,69 +131,53 @@ class Gateway:
             path=request.url.path,
             headers={key.lower(): value for key, value in request.headers.items()},
             content_type=request.headers.get("content-type", ""),
-            body=body,
+            body=await request.body(),
             source_port=request.client.port if request.client else 0,
         )
         self.calls.append(record)
-        response = await self._respond(request, record, credentials)
+        return record
+
+    def _sent(self, record: RecordedCall, response: Response) -> Response:
         if self.on_call is not None:
             self.on_call(record)
         return response
-
-    async def _respond(self, request: Request, record: RecordedCall, credentials: tuple[str, str] | None) -> Response:
-        if request.headers.get("host", "") in self.retired:
-            record.status = 302
-            return self._moved(request)
-        if self.latency:
-            await self._pause(self.latency)
-        try:
-            record.status, answer = await self._answer(request, record, credentials)
-        except _Struck as struck:
-            record.status, record.error = struck.status, struck.error
-            return struck.response
-        return Response(encode_json(answer), record.status, media_type="application/json")
 
     def _moved(self, request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"{self._base_url()}{request.url.path}{query}", status_code=302)
 
-    async def _answer(
-        self, request: Request, record: RecordedCall, credentials: tuple[str, str] | None
-    ) -> tuple[int, Any]:
-        """Status and JSON of the answer.
-
-        :raises _Struck: a fault answers.
-        """
-        version, name = record.version, record.method
+    async def _respond(
+        self, request: Request, record: RecordedCall, work: Callable[[], Awaitable[Any]], bucket: LeakyBucket | None
+    ) -> Response:
+        if self.latency:
+            await self._pause(self.latency)
         fault: Fault | None = None
         try:
-            if self.bucket is not None and not self.bucket.admit(request.client.host if request.client else ""):
-                raise PortalError("QUERY_LIMIT_EXCEEDED", "Too many requests", status=503)
-            fault = self.faults.take(name, in_batch=False)
-            if fault is not None and not fault.after_effect:
-                await self._strike(fault, record)
-            params = await _read(request, record.body, version)
-            record.params = params
-            caller = self._authorize(request, credentials, params)
-            if request.url.path.endswith(".xml"):
-                raise PortalError("ERROR_UNSUPPORTED_FORMAT", "This portal answers in JSON only")
-            answer = await self._run(caller, record, params)
-            status = 200
-        except PortalError as error:
-            record.error = str(error.code)
-            status, answer = error.status, _refusal(error, version)
-        if fault is not None and fault.after_effect:
             try:
-                await self._strike(fault, record, encode_json(answer))
+                if bucket is not None and not bucket.admit(request.client.host if request.client else ""):
+                    raise PortalError("QUERY_LIMIT_EXCEEDED", "Too many requests", status=503)
+                fault = self.faults.take(record.method, in_batch=False)
+                if fault is not None and not fault.after_effect:
+                    await self._strike(fault, record)
+                record.status, answer = 200, await work()
             except PortalError as error:
-                record.error = str(error.code)
-                return error.status, _refusal(error, version)
-        return status, answer
+                answer = _refuse(record, error)
+            if fault is not None and fault.after_effect:
+                try:
+                    await self._strike(fault, record, encode_json(answer))
+                except PortalError as error:
+                    answer = _refuse(record, error)
+        except _Struck as struck:
+            record.status, record.error = struck.status, struck.error
+            return struck.response
+        return Response(encode_json(answer), record.status or 200, media_type="application/json")
 
-    def _authorize(self, request: Request, credentials: tuple[str, str] | None, params: Any) -> Caller:
+    def _authorize(self, request: Request, credentials: tuple[str, str] | None, record: RecordedCall) -> Caller:
         if credentials is not None:
             return self.access.by_webhook(*credentials)
-        token = params.pop("auth", None) if isinstance(params, dict) else None
+        token = record.params.pop("auth", None) if isinstance(record.params, dict) else None
+        if token is None and record.version == 2:
+            token = request.query_params.get("auth")
         return self.access.by_token(token)
 
     async def _run(self, caller: Caller, record: RecordedCall, params: Any) -> dict[str, Any]:
@@ -178,7 +186,7 @@ class Gateway:
             result = await self.dispatcher.batch(caller, params, record, self.calls.append, self._befall)
             return {"result": result, "time": self.dispatcher.stamp(started)}
         page = self.dispatcher.execute(caller, record.method, params, record.version)
-        answer = {"result": page.result}
+        answer: dict[str, Any] = {"result": page.result}
         if page.next is not None:
             answer["next"] = page.next
         if page.total is not None:
@@ -254,8 +262,10 @@ class Gateway:
             await asyncio.sleep(left)
 
 
-def _refusal(error: PortalError, version: int) -> dict[str, Any]:
-    if version == 3 and str(error.code).startswith("BITRIX_REST_V3_"):
+def _refuse(record: RecordedCall, error: PortalError) -> dict[str, Any]:
+    """Note a refusal, and put it into the form of the version."""
+    record.status, record.error = error.status, str(error.code)
+    if record.version == 3 and str(error.code).startswith("BITRIX_REST_V3_"):
         detail: dict[str, Any] = {"code": error.code, "message": error.description}
         if error.field is not None:
             detail["message"] = "The request is not valid"

@@ -85,6 +85,7 @@ class FakePortal:
 
     def start(self) -> FakePortal:
         """Serve."""
+        self._stopping.clear()
         server = Server(self._app, self._wanted_port)
         self._port = server.port
         server.start()
@@ -208,7 +209,7 @@ class FakePortal:
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """Every request, and every sub-command of a batch, in order."""
+        """Every request, and every sub-command of a batch, in order; requests for tokens are ``oauth.token``."""
         return list(self._gateway.calls)
 
     @property

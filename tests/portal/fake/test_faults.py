@@ -182,6 +182,39 @@ def test_faults_inside_a_batch(portal, call):
     assert [one.status for one in portal.calls] == [None, 200, None]
 
 
+def test_requests_for_tokens_are_recorded_and_can_fail(portal):
+    extra = portal.oauth_connection()["extra"]
+    query = {"grant_type": "refresh_token"} | {
+        name: extra[name] for name in ("client_id", "client_secret", "refresh_token")
+    }
+    portal.faults.add(Fault("html_500"))  # befalls methods only
+    portal.faults.add(Fault("html_502", method="oauth.token"))
+    assert requests.get(portal.oauth_url, params=query, timeout=5).status_code == 502
+    portal.faults.add(Fault("reset_after", method="oauth.token"))
+    with pytest.raises(requests.ConnectionError):
+        requests.get(portal.oauth_url, params=query, timeout=5)
+    assert requests.get(portal.oauth_url, params=query, timeout=5).json()["error"] == "invalid_grant"
+    assert [(one.method, one.status) for one in portal.requests] == [
+        ("oauth.token", 502), ("oauth.token", None), ("oauth.token", 400),
+    ]  # fmt: skip
+
+
+def test_a_lost_refusal(portal, send):
+    portal.faults.add(Fault("reset_after", method="im.message.add"))
+    portal.scopes = ["crm"]
+    with pytest.raises(requests.ConnectionError):
+        send()
+    assert (portal.calls[-1].status, written(portal)) == (None, 0)
+
+
+def test_a_portal_can_be_started_again(portal, call):
+    port = portal.port
+    portal.stop()
+    portal.start()
+    assert call.result("profile")["ID"] == "1"
+    assert portal.port != port
+
+
 def test_the_portal_stops_at_once_whatever_is_open(open_portal):
     portal = open_portal()
     portal.faults.add(Fault("timeout"))
