@@ -12,17 +12,28 @@ import pytest
 import requests
 
 
-def run(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_b24.testing", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def run():
+    processes = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow_provider_b24.testing", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_line(number):
+def test_the_command_line(run, number):
     process = run("--port", "0", "--deals", "60", "--bucket", "50:2", "--log")
     lines = [process.stdout.readline() for _ in range(3)]
     webhook = re.findall(r"http\S+", lines[0])[0]
@@ -38,16 +49,12 @@ def test_the_command_line(number):
     process.send_signal(number)
     assert process.wait(10) == 0
     assert process.stderr.read() == ""
-    for one in (process, taken):
-        one.stdout.close()
-        one.stderr.close()
 
 
-def test_a_wrong_bucket_is_explained():
+def test_a_wrong_bucket_is_explained(run):
     process = run("--bucket", "fifty")
-    _, complaint = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert "SIZE:RATE" in complaint
+    assert process.wait(20) == 2
+    assert "SIZE:RATE" in process.stderr.read()
 
 
 def test_the_fixture(pytester_project):
