@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -28,6 +30,9 @@ from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 
 T = TypeVar("T")
 
+# It writes the headers of answers at DEBUG, and a redirect names the whole URL.
+logging.getLogger("httpcore.http11").addFilter(transport.SecretsOff())
+
 
 class AsyncClient:
     """Calls one portal from one event loop, over connections that are kept.
@@ -42,18 +47,12 @@ class AsyncClient:
         self.peer = peer
         self.settings = settings or transport.Transport()
         self._renewing = asyncio.Lock()
-        timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
-        self._http = httpx.AsyncClient(
-            verify=transport.ssl_context(self.settings.authorities),
-            proxy=self.settings.proxy,
-            timeout=timeout,
-            follow_redirects=False,
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=self.settings.connections,
-                keepalive_expiry=self.settings.idle,
-            ),
-        )
+        self._renewals: set[asyncio.Task[Tokens]] = set()
+        self._ssl = transport.ssl_context(self.settings.authorities)
+        # Transports without a client: that would keep cookies, prepare to follow redirects by itself, and write
+        # every URL into the log. By the proxy they use (None: directly), and by the origins they lead to.
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._ways: dict[str, httpx.AsyncHTTPTransport] = {}
         self._urls: dict[str, httpx.URL] = {}
 
     def __repr__(self) -> str:
@@ -68,8 +67,11 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. The client can not be used again."""
-        await self._http.aclose()
+        """Close the connections, after renewals that have begun. The client may be used again; it opens new ones."""
+        if self._renewals:
+            await asyncio.wait(self._renewals)
+        for way in self._transports.values():
+            await way.aclose()
 
     async def call(self, call: Call, *, patience: Patience | None = None) -> Reply:
         """Carry out one call.
@@ -117,6 +119,14 @@ class AsyncClient:
             return stop.value  # type: ignore[no-any-return]
 
     async def _renew(self, step: Renew) -> Tokens:
+        # Once asked for, new tokens are received and stored even if the one who asked is cancelled: the old refresh
+        # token may be used up by then.
+        task = asyncio.ensure_future(self._renewed(step))
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
+        return await asyncio.shield(task)
+
+    async def _renewed(self, step: Renew) -> Tokens:
         store = self.peer.tokens
         assert store is not None
         async with self._renewing:
@@ -127,45 +137,78 @@ class AsyncClient:
         return tokens
 
     async def _exchange(self, request: Request, read_timeout: float) -> Response | Failure:
-        settings = self.settings
-        # Parsing a URL costs httpx as much as the rest of building a request.
-        url = self._urls.get(request.url)
-        if url is None:
+        progress = _Progress()
+        try:
+            response = await self._send(request, read_timeout, progress)
+            body = transport.Body(response.headers.get("content-encoding", ""), self.settings.most_bytes)
+            pieces = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+            async with contextlib.aclosing(response), contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    if not body.take(piece):
+                        break
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+            return transport.describe(error, sent=progress.sent, waited=read_timeout)
+        whole = body.whole()
+        return whole if isinstance(whole, Failure) else Response(response.status_code, response.headers, whole)
+
+    async def _send(self, request: Request, read_timeout: float, progress: _Progress) -> httpx.Response:
+        # No local variable here has a repr that shows the URL: this frame may be in a traceback.
+        connect = self.settings.connect_timeout
+        timeout = {"connect": connect, "read": read_timeout, "write": read_timeout, "pool": read_timeout}
+        return await self._way(request).handle_async_request(
+            httpx.Request(
+                request.verb,
+                self._url(request),
+                headers=request.headers,
+                content=request.body,
+                extensions={"timeout": timeout, "trace": progress},
+            )
+        )
+
+    def _url(self, request: Request) -> httpx.URL:
+        """The URL, parsed: that costs httpx as much as the rest of building a request."""
+        if request.url not in self._urls:
             if len(self._urls) > 256:
                 self._urls.clear()
-            url = self._urls[request.url] = httpx.URL(request.url)
-        message = self._http.build_request(
-            request.verb,
-            url,
-            headers=request.headers,
-            content=request.body,
-            timeout=httpx.Timeout(read_timeout, connect=settings.connect_timeout),
-        )
-        try:
-            response = await self._http.send(message, stream=True)
+            self._urls[request.url] = httpx.URL(request.url)
+        return self._urls[request.url]
+
+    def _way(self, request: Request) -> httpx.AsyncHTTPTransport:
+        """The transport to a URL's host."""
+        origin = "/".join(request.url.split("/", 3)[:3])
+        if origin not in self._ways:
+            self._ways[origin] = self._transport(origin)
+        return self._ways[origin]
+
+    def _transport(self, origin: str) -> httpx.AsyncHTTPTransport:
+        way = self._opened(origin)
+        if way is None:
+            raise transport.unusable_proxy()
+        return way
+
+    def _opened(self, origin: str) -> httpx.AsyncHTTPTransport | None:
+        proxy = self.settings.proxy_for(origin)
+        if proxy not in self._transports:
+            limits = httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=self.settings.connections,
+                keepalive_expiry=self.settings.idle,
+            )
             try:
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > settings.most_bytes:
-                        return transport.too_big(settings.most_bytes)
-            finally:
-                await response.aclose()
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
-        # httpx gives header names in lower case.
-        return Response(response.status_code, response.headers, bytes(body))
+                self._transports[proxy] = httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits, proxy=proxy)
+            except (ImportError, ValueError):
+                return None
+        return self._transports[proxy]
 
 
-def _may_have_left(error: BaseException) -> bool:
-    """Whether the request may have reached the portal before this happened."""
-    return not isinstance(
-        error,
-        (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.ProxyError,
-            httpx.UnsupportedProtocol,
-        ),
-    )
+class _Progress:
+    """How far a request has come, told by the transport.
+
+    :ivar sent: whether any of it may have left, for the portal and not only for a proxy on the way.
+    """
+
+    sent = False
+
+    async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT":
+            self.sent = True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -31,6 +34,11 @@ from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 
 T = TypeVar("T")
 
+# It writes whole URLs: all of them at DEBUG, and those of answers with malformed headers at WARNING.
+logging.getLogger("urllib3.connectionpool").addFilter(transport.SecretsOff())
+# How much of an answer is read at once, in bytes.
+_PIECE = 1 << 16
+
 
 class Client:
     """Calls one portal, over connections that are kept.
@@ -45,12 +53,13 @@ class Client:
         self.peer = peer
         self.settings = settings or transport.Transport()
         self._renewing = threading.Lock()
+        self._pooling = threading.Lock()
         self._used = peer.clock.monotonic()
-        self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=self.settings.connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        # An adapter without a session: that would keep cookies, and prepare to follow redirects by itself.
+        self._adapter = _Adapter(pool_connections=4, pool_maxsize=self.settings.connections)
         self._options: dict[str, dict[str, Any]] = {}
+        if isinstance(self.settings.verify, str):
+            transport.ssl_context(self.settings.verify)
 
     def __repr__(self) -> str:
         return f"Client({self.peer!r})"
@@ -65,7 +74,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections. The client may be used again; it opens new ones."""
-        self._session.close()
+        self._adapter.close()
 
     def call(self, call: Call, *, patience: Patience | None = None) -> Reply:
         """Carry out one call.
@@ -120,51 +129,95 @@ class Client:
         return tokens
 
     def _exchange(self, request: Request, read_timeout: float) -> Response | Failure:
-        settings = self.settings
         self._drop_stale_connections()
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = request.verb, request.url, request.body
         prepared.headers = CaseInsensitiveDict(request.headers)
-        prepared.hooks = {"response": []}
         if request.body is not None:
             prepared.headers["Content-Length"] = str(len(request.body))
+        timeout = (self.settings.connect_timeout, read_timeout)
         try:
-            response = self._session.send(
-                prepared,
-                timeout=(settings.connect_timeout, read_timeout),
-                allow_redirects=False,
-                stream=True,
-                **self._environment(prepared),
-            )
-            # One byte more than is taken tells an answer that fits from one that does not.
-            body = response.raw.read(settings.most_bytes + 1, decode_content=True)
-            if len(body) > settings.most_bytes:
+            # The options are no local of this frame: a proxy's URL may hold a password.
+            response = self._adapter.send(prepared, stream=True, timeout=timeout, **self._options_for(request))
+            body = transport.Body(response.headers.get("content-encoding", ""), self.settings.most_bytes)
+            if all(map(body.take, response.raw.stream(_PIECE, decode_content=False))):
+                response.raw.release_conn()
+            else:
                 response.close()
-                return transport.too_big(settings.most_bytes)
-            response.raw.release_conn()
-            return Response(
-                response.status_code, {name.lower(): value for name, value in response.headers.items()}, body
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as caught:
+            error = caught
+        else:
+            whole = body.whole()
+            return whole if isinstance(whole, Failure) else Response(response.status_code, response.headers, whole)
+        if isinstance(error, requests.exceptions.InvalidSchema):
+            raise transport.unusable_proxy()
+        return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
 
-    def _environment(self, prepared: requests.PreparedRequest) -> dict[str, Any]:
+    def _options_for(self, request: Request) -> dict[str, Any]:
         """Certificates and proxies for a host; looked up once, for the look-up costs as much as a small call."""
-        assert prepared.url is not None
-        host = prepared.url.split("/", 3)[2]
+        host = request.url.split("/", 3)[2]
         if host not in self._options:
-            proxies: Any = {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else None
-            if proxies is None:
-                proxies = requests.utils.get_environ_proxies(prepared.url)
-            self._options[host] = {"verify": self.settings.authorities, "proxies": proxies, "cert": None}
+            self._options[host] = {
+                "verify": self.settings.authorities,
+                "proxies": dict.fromkeys(("http", "https"), self.settings.proxy_for(request.url)),
+            }
         return self._options[host]
 
     def _drop_stale_connections(self) -> None:
         """A server closes what idles; a call on such a connection would end with its outcome unknown."""
         now = self.peer.clock.monotonic()
-        if now - self._used > self.settings.idle:
-            self._session.close()
-        self._used = now
+        with self._pooling:
+            if now - self._used > self.settings.idle:
+                self._adapter.close()
+            self._used = now
+
+
+@contextlib.contextmanager
+def _before_sending(connection: urllib3.connection.HTTPConnection) -> Iterator[None]:
+    """Whatever fails in here comes out as the one exception that says that no request has left."""
+    try:
+        yield
+    except urllib3.exceptions.ConnectTimeoutError:
+        raise
+    except (OSError, HTTPException, urllib3.exceptions.HTTPError) as error:
+        raise urllib3.exceptions.NewConnectionError(connection, "not connected") from error
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def connect(self) -> None:
+        with _before_sending(self):
+            super().connect()
+
+
+class _TLSConnection(urllib3.connection.HTTPSConnection):
+    def connect(self) -> None:
+        with _before_sending(self):
+            super().connect()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose errors tell whether the connection was made: TLS, tunnels and all.
+
+    By themselves they do not, and a write whose handshake failed would count as perhaps carried out.
+    """
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if isinstance(manager, urllib3.ProxyManager):
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        return manager
 
 
 def _may_have_left(error: BaseException) -> bool:
@@ -172,6 +225,7 @@ def _may_have_left(error: BaseException) -> bool:
     if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)):
         return False
     if isinstance(error, requests.ConnectionError) and error.args:
-        reason = getattr(error.args[0], "reason", None)
-        return not isinstance(reason, urllib3.exceptions.NewConnectionError)
-    return True
+        reason = getattr(error.args[0], "reason", error.args[0])
+        return not isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ClosedPoolError))
+    # What is neither library's own is the file of certificates that has gone.
+    return isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError))

@@ -16,6 +16,7 @@ DEFAULT_OAUTH_URL = "https://oauth.bitrix24.tech/oauth/token/"
 
 _WEBHOOK_PATH = re.compile(r"/rest/(?:api/)?(?P<user>[0-9]+)/(?P<code>[^/]+)(?:/[^/]*)?/?\Z")
 _CODE = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]+\Z")
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~:/\[\]-]+\Z", re.IGNORECASE)
 _IN_WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[^/\s?#\"'<>]+")
 _IN_HEX = re.compile(r"%[0-9A-F]{2}")
 _IN_QUERY = re.compile(r"([?&](?:client_secret|refresh_token|access_token|auth|code)=)[^&\s\"'<>]+")
@@ -137,6 +138,11 @@ class OAuthApp:
                     f"{name} is empty", advice="Copy it from the application's card in the portal."
                 )
         Address.of_url(self.oauth_url)
+        if not _PLAIN_URL.match(self.oauth_url):
+            raise ConfigurationError(
+                "oauth_url is more than a plain address",
+                advice=f"Leave it empty, or give one like {DEFAULT_OAUTH_URL}.",
+            )
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ class LeakyBucket:
     def is_low(self, now: float) -> bool:
         """Whether less than a quarter of the burst is left, so that what can be skipped should be."""
         self._leak(now)
-        return self._level + 1 > 0.75 * self._room
+        # One that finds the bucket empty keeps nobody waiting, however small the bucket is.
+        return self._level + 1 > max(1.0, 0.75 * self._room)
 
     def refused(self, now: float) -> None:
         """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""

@@ -26,7 +26,7 @@ from airflow_provider_b24.rest.methods import Params, check_method, is_repeatabl
 
 USER_AGENT = f"airflow-provider-b24/{__version__}"
 
-_ASKING = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
+_ASKING = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT}
 _HEADERS = {"Content-Type": "application/json", **_ASKING}
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import ssl
+import urllib.request
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_b24.rest.conversation import Failure
+from airflow_provider_b24.rest.credentials import redact
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 
@@ -48,17 +53,10 @@ class Transport:
                 f"verify names {self.verify!r}, and there is no such file on this machine",
                 advice="It is true, false, or the path of a file with certificates in PEM form.",
             )
-        if self.proxy is not None:
-            try:
-                parts = urlsplit(self.proxy)
-                fine = parts.scheme in ("http", "https", "socks5", "socks5h") and bool(parts.hostname)
-            except ValueError:
-                fine = False
-            if not fine:
-                raise ConfigurationError(
-                    "proxy is not the URL of a proxy (it is not shown here)",
-                    advice="Like http://proxy.example:3128.",
-                )
+        if self.proxy is not None and not _is_proxy(self.proxy):
+            raise ConfigurationError(
+                "proxy is not the URL of a proxy (it is not shown here)", advice="Like http://proxy.example:3128."
+            )
 
     @property
     def authorities(self) -> bool | str:
@@ -73,24 +71,116 @@ class Transport:
                 return path
         return certifi.where()
 
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy on the way to a URL: the one that is set, else the environment's, else none.
+
+        :raises ConfigurationError: if the environment names something that is no proxy.
+        """
+        if self.proxy is not None or not urllib.request.getproxies():
+            return self.proxy
+        # Knows more ways to write NO_PROXY than the standard library; not needed where there is no proxy.
+        from requests.utils import get_environ_proxies, select_proxy
+
+        proxy = select_proxy(url, get_environ_proxies(url))
+        del url
+        if proxy and "://" not in proxy:
+            proxy = f"http://{proxy}"
+        if proxy and not _is_proxy(proxy):
+            del proxy
+            raise ConfigurationError(
+                "the environment names a proxy that is not the URL of one (it is not shown here)",
+                advice="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; one looks like http://proxy.example:3128.",
+            )
+        return proxy or None
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https", "socks5", "socks5h") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return known and bool(parts.hostname) and url.isascii() and url.isprintable() and " " not in url
+
+
+def unusable_proxy() -> ConfigurationError:
+    """The proxy is of a kind for which there is no library."""
+    return ConfigurationError(
+        "the proxy is of a kind that needs another library",
+        advice="For a SOCKS proxy: pip install 'requests[socks]' 'httpx[socks]'.",
+    )
+
 
 @lru_cache(maxsize=8)
 def ssl_context(authorities: bool | str) -> ssl.SSLContext:
-    """A context for asynchronous clients; shared, because loading the authorities takes some 20 ms."""
+    """A context for these authorities; shared, because loading them takes some 20 ms.
+
+    :raises ConfigurationError: if they can not be read.
+    """
     if authorities is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
     assert isinstance(authorities, str)
-    if os.path.isdir(authorities):
-        return ssl.create_default_context(capath=authorities)
-    return ssl.create_default_context(cafile=authorities)
+    try:
+        if os.path.isdir(authorities):
+            return ssl.create_default_context(capath=authorities)
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        problem = getattr(error, "reason", None) or error.strerror
+    raise ConfigurationError(
+        f"the certificate authorities in {authorities!r} can not be read ({problem})",
+        advice="It is a file with certificates in PEM form: the extra field 'verify' of the connection, or "
+        "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE.",
+    )
 
 
-def too_big(most_bytes: int) -> Failure:
-    """The answer was cut off."""
-    return Failure(f"the answer is larger than {most_bytes / 1e6:.0f} MB and was not read to its end", sent=True)
+class Body:
+    """An answer as it comes in, unpacked no further than to a size: few packed bytes can stand for very many.
+
+    :param encoding: the answer's ``Content-Encoding``.
+    :param most_bytes: the size.
+    """
+
+    def __init__(self, encoding: str, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._unpacker: Any = None
+        self._problem = ""
+        encoding = encoding.strip().lower()
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        elif encoding not in ("", "identity"):
+            self._problem = "the answer is compressed in a way that was not asked for"
+
+    def take(self, piece: bytes) -> bool:
+        """Take the next bytes in; whether more can be taken."""
+        if self._unpacker is not None:
+            try:
+                piece = self._unpacker.decompress(piece, self._most_bytes - self._size + 1)
+            except zlib.error:
+                self._problem = "the answer's compression is broken"
+        self._size += len(piece)
+        self._pieces.append(piece)
+        if self._size > self._most_bytes:
+            self._problem = f"the answer is larger than {self._most_bytes / 1e6:g} MB and was not read to its end"
+        return not self._problem
+
+    def whole(self) -> bytes | Failure:
+        """All of it, or why not."""
+        if self._unpacker is not None and self._size and not self._unpacker.eof and not self._problem:
+            self._problem = "the answer's compression is broken"
+        return Failure(self._problem, sent=True) if self._problem else b"".join(self._pieces)
+
+
+class SecretsOff(logging.Filter):
+    """Takes the secrets out of the URLs that a library writes into its log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage(), ()), None
+        return True
 
 
 def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
@@ -99,31 +189,32 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
     :param sent: whether the library says that the request may have left.
     :param waited: the read time-out, for the case that it ended.
     """
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failure(f"the TLS certificate is not trusted: {cause.verify_message}", sent=False, certificate=True)
-    for cause in _causes(error):
+    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
+        return (
+            Failure(f"no answer within {waited:g} s", sent=True)
+            if sent
+            else Failure("no connection in time", sent=False)
+        )
+    for cause in causes:
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return Failure("the TLS connection broke off", sent=sent)
         if isinstance(cause, ssl.SSLError):
-            return Failure(f"TLS failed ({cause.reason or 'no reason given'})", sent=sent)
+            return Failure(f"TLS failed ({cause.reason})" if cause.reason else "TLS failed", sent=sent)
         if isinstance(cause, socket.gaierror):
             return Failure("the host name can not be resolved", sent=False)
         if isinstance(cause, ConnectionRefusedError):
             return Failure("the connection was refused", sent=False)
         if isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
             return Failure("the host can not be reached", sent=False)
-    names = {type(cause).__name__ for cause in _causes(error)}
-    if not sent and any("Proxy" in name for name in names):
+    if sent:
+        return Failure("the connection broke off before the answer was complete", sent=True)
+    if any("Proxy" in type(cause).__name__ or "Tunnel" in str(cause) for cause in causes):
         return Failure("the proxy did not let the connection through", sent=False)
-    if not sent:
-        timed_out = any("Timeout" in name for name in names)
-        return Failure("no connection in time" if timed_out else "no connection could be made", sent=False)
-    if any("Timeout" in name for name in names):
-        return Failure(f"no answer within {waited:g} s", sent=True)
-    if any("Decod" in name or "Decompress" in name for name in names):
-        return Failure("the answer's compression is broken", sent=True)
-    return Failure("the connection broke off before the answer was complete", sent=True)
+    return Failure("no connection could be made", sent=False)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -137,3 +228,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(item))
         yield item
         waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+        waiting += getattr(item, "exceptions", ())
