@@ -77,7 +77,8 @@ class Address:
                 advice="A portal is called by 'https'; leave the field 'schema' empty.",
             )
         try:
-            literal = ipaddress.ip_address(host.strip("[]"))
+            # The interface that "%" names is this machine's business, and no part of a URL.
+            literal = ipaddress.ip_address("" if "%" in host else host.strip("[]"))
             host = f"[{literal}]" if literal.version == 6 else str(literal)
         except ValueError:
             try:

@@ -37,19 +37,21 @@ class Webhook:
     code: str = field(repr=False)
 
     def __init__(self, address: Address, user_id: str, code: str) -> None:
-        fits = _CODE.match(code) is not None
+        user_id = str(user_id)
+        is_number = user_id.isascii() and user_id.isdecimal()
+        is_code = _CODE.match(code) is not None
+        # Whoever mixes the two up has the code for a user id; and the locals of this frame are in the tracebacks of
+        # the errors below.
         object.__setattr__(self, "address", address)
-        object.__setattr__(self, "user_id", str(user_id))
+        object.__setattr__(self, "user_id", user_id if is_number else "")
         object.__setattr__(self, "code", code)
-        # The locals of this frame are in the tracebacks of the errors below.
-        del code
-        if not (self.user_id.isascii() and self.user_id.isdecimal()):
+        del user_id, code
+        if not is_number:
             raise ConfigurationError(
-                # Whoever mixed the two up has put the code here.
                 "the webhook's user id is no number (it is not shown here)",
                 advice="It is the number after /rest/ in the webhook URL.",
             )
-        if not fits:
+        if not is_code:
             raise ConfigurationError(
                 "the webhook's code has characters that no code has (it is not shown here)",
                 advice="It is the part after the user id in the webhook URL; the whole URL will do as well.",
