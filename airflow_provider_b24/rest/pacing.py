@@ -79,6 +79,7 @@ class LeakyBucket:
         self._level = 0.0
         self._at = float("-inf")
         self._pace = 1.0
+        self._tried_from = float("-inf")
 
     def draw(self, now: float) -> float:
         """Reserve one request.
@@ -101,7 +102,11 @@ class LeakyBucket:
         """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""
         self._leak(now)
         self._level = max(self._level, self._room)
-        self._pace = max(_SLOWEST, self._pace * _BACKED_OFF)
+        # Refusals of requests that were drawn at one pace are one sign, not many: it is not halved again before the
+        # first request drawn at the new pace is sent.
+        if now >= self._tried_from:
+            self._pace = max(_SLOWEST, self._pace * _BACKED_OFF)
+            self._tried_from = now + (self._level + 1 - self._room) / self._rate
 
     def accepted(self) -> None:
         """The portal took a request: recover the pace a little."""

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.conversation import Patience, Peer, Send, Wait, converse
+from airflow_provider_b24.rest.credentials import Webhook
+from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.pacing import PLANS, Bucket, LeakyBucket, OperatingBudget, Plan
+from airflow_provider_b24.rest.protocol import Call, Reply, Request
+from airflow_provider_b24.rest.shared import SharedBucket, bucket_for
+from tests.unit.rest.simulation import SimulatedPortal, World
+
+HOOK = Webhook(Address("https", "acme.bitrix24.com"), "7", "s3cr3tc0de")
+
+
+@pytest.mark.parametrize(("burst", "rate"), [(0, 2), (0.5, 2), (-1, 2), (50, 0), (50, -1), (float("nan"), 2)])
+def test_no_plan(burst: float, rate: float) -> None:
+    with pytest.raises(ConfigurationError):
+        Plan(burst, rate)
+
+
+def test_the_vendors_plans() -> None:
+    assert dict(PLANS) == {"standard": Plan(50, 2), "enterprise": Plan(250, 5), "unlimited": None}
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    waits = [bucket.draw(100.0) for _ in range(53)]
+    # one request less than the plan's 50: they need not arrive as evenly as they were sent
+    assert waits == [0.0] * 49 + [0.5, 1.0, 1.5, 2.0]
+
+
+def test_the_bucket_empties_with_time() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    for _ in range(49):
+        assert bucket.draw(0.0) == 0.0
+    assert bucket.draw(10.0) == 0.0
+    for _ in range(19):
+        assert bucket.draw(10.0) == 0.0
+    assert bucket.draw(10.0) == 0.5
+    assert bucket.draw(100_000.0) == 0.0
+
+
+def test_a_clock_that_goes_back_changes_nothing() -> None:
+    bucket = LeakyBucket(Plan(3, 1))
+    assert [bucket.draw(10.0), bucket.draw(5.0), bucket.draw(10.0)] == [0.0, 0.0, 1.0]
+
+
+def test_a_refusal_fills_the_bucket_and_halves_the_pace() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    bucket.refused(0.0)
+    assert bucket.draw(0.0) == 1.0
+    bucket.refused(1.0)
+    assert bucket.draw(1.0) == 2.0
+
+
+def test_refusals_of_requests_under_way_together_halve_the_pace_once() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    for _ in range(40):
+        bucket.refused(0.5)
+    assert bucket.draw(0.5) == 1.0
+
+
+def test_the_pace_never_falls_to_nothing_and_recovers() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    for second in range(0, 3200, 32):
+        bucket.refused(second)
+    assert bucket.draw(3168.0) == 32.0
+    for _ in range(100):
+        bucket.accepted()
+    assert bucket.draw(3168.0) == 1.0
+
+
+@pytest.mark.parametrize(("burst", "free"), [(1, 1), (2, 1), (3, 1), (50, 36), (250, 186)])
+def test_when_signals_are_skipped(burst: float, free: int) -> None:
+    bucket = LeakyBucket(Plan(burst, 2))
+    sent = 0
+    while not bucket.is_low(0.0):
+        bucket.draw(0.0)
+        sent += 1
+    assert sent == free
+    assert not bucket.is_low(1000.0)
+
+
+def test_asking_whether_it_is_low_is_no_draw() -> None:
+    bucket = LeakyBucket(Plan(3, 1))
+    assert [bucket.is_low(0.0) for _ in range(9)] == [False] * 9
+
+
+@given(st.lists(st.floats(0, 5), max_size=200), st.floats(1, 100), st.floats(0.1, 10))
+def test_what_waits_as_told_is_never_refused(pauses: list[float], burst: float, rate: float) -> None:
+    bucket, now, sent = LeakyBucket(Plan(burst, rate)), 0.0, []
+    for pause in pauses:
+        now += pause
+        sent.append(now + bucket.draw(now))
+    assert sent == sorted(sent)
+    level = at = 0.0
+    for when in sent:
+        level = max(0.0, level - (when - at) * rate) + 1
+        at = when
+        assert level <= max(2.0, burst) + 1e-6
+
+
+def test_threads_that_draw_at_once_lose_no_draw() -> None:
+    bucket = SharedBucket(Plan(1, 1e-9))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: [bucket.draw(0.0) for _ in range(2000)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert bucket.draw(0.0) * 1e-9 == pytest.approx(8000)
+
+
+def test_one_bucket_for_a_portal_in_this_process() -> None:
+    here, there = Address("https", "a.example"), Address("https", "b.example")
+    assert bucket_for(here, Plan(50, 2)) is bucket_for(here, Plan(50, 2))
+    assert bucket_for(here, Plan(50, 2)) is not bucket_for(there, Plan(50, 2))
+    bucket = bucket_for(here, Plan(3, 1))
+    assert [bucket.draw(0.0), bucket.is_low(0.0), bucket.draw(0.0), bucket.draw(0.0)] == [0.0, True, 0.0, 1.0]
+    bucket.refused(0.0)
+    bucket.accepted()
+    assert bucket.draw(0.0) == pytest.approx(2.0 / 0.525)
+
+
+def peer(world: World, bucket: Bucket | None) -> Peer:
+    return Peer(HOOK, bucket=bucket, clock=world.clock, jitter=lambda: 0.5)
+
+
+def test_200_calls_at_once_are_not_refused_and_take_no_longer_than_they_must() -> None:
+    portal = SimulatedPortal()
+    world = World(lambda now, request: portal.answer(now))
+    shared = peer(world, LeakyBucket(Plan(50, 2)))
+    for _ in range(200):
+        world.start(converse(shared, Call("crm.item.add")))
+    seconds = world.run()
+    assert world.outcomes == [Reply(True)] * 200
+    assert portal.refused == 0
+    assert 75.0 <= seconds <= 1.05 * 75.0
+
+
+@pytest.mark.parametrize("counts_refused", [False, True])
+@pytest.mark.parametrize("readers", [2, 4, 8])
+def test_readers_who_do_not_know_of_each_other_all_finish(readers: int, *, counts_refused: bool) -> None:
+    portal = SimulatedPortal(counts_refused=counts_refused)
+    world = World(lambda now, request: portal.answer(now))
+    calls = 100
+
+    def read(reader: Peer, left: int) -> None:
+        if left:
+            world.start(converse(reader, Call("crm.item.list")), lambda: read(reader, left - 1))
+
+    for _ in range(readers):
+        read(peer(world, LeakyBucket(Plan(50, 2))), calls)
+    seconds = world.run()
+    assert world.outcomes == [Reply(True)] * (readers * calls)
+    ideal = (readers * calls - 50) / 2
+    assert seconds <= 2.5 * ideal
+    assert portal.refused <= readers * calls
+
+
+@pytest.mark.parametrize("counts_refused", [False, True])
+def test_two_programs_with_a_hundred_calls_at_once_finish(*, counts_refused: bool) -> None:
+    portal = SimulatedPortal(counts_refused=counts_refused)
+    world = World(lambda now, request: portal.answer(now))
+    for program in [peer(world, LeakyBucket(Plan(50, 2))) for _ in range(2)]:
+        for _ in range(100):
+            world.start(converse(program, Call("crm.item.add")))
+    assert world.run() <= 500.0
+    assert world.outcomes == [Reply(True)] * 200
+
+
+@pytest.mark.parametrize("counts_refused", [False, True])
+def test_a_reader_finishes_beside_a_program_that_takes_most_of_the_limit(*, counts_refused: bool) -> None:
+    portal = SimulatedPortal(counts_refused=counts_refused)
+    world = World(lambda now, request: portal.answer(now))
+
+    def steady() -> Generator[Any, Any, Any]:
+        for _ in range(3000):
+            yield Send(Request("POST", "", {}, b""))
+            yield Wait(1 / 1.5)
+
+    world.start(steady())
+    reader = peer(world, LeakyBucket(Plan(50, 2)))
+    ended: list[float] = []
+
+    def read(left: int) -> None:
+        if left:
+            world.start(converse(reader, Call("crm.item.list")), lambda: read(left - 1))
+        else:
+            ended.append(world.clock.now)
+
+    read(200)
+    world.run()
+    assert world.outcomes.count(Reply(True)) == 200
+    # alone with what the other leaves it would take 300 s
+    assert ended[0] <= 600.0
+
+
+def test_a_call_gives_up_when_limits_have_taken_too_long() -> None:
+    portal = SimulatedPortal(burst=0)
+    for bucket in (None, LeakyBucket(Plan(50, 2))):
+        world = World(lambda now, request: portal.answer(now))
+        one = Peer(HOOK, bucket=bucket, clock=world.clock, patience=Patience(limits=100.0), jitter=lambda: 0.5)
+        world.start(converse(one, Call("crm.item.add")))
+        assert 30.0 < world.run() <= 101.0
+        (error,) = world.outcomes
+        assert type(error).__name__ == "QueryLimitError"
+
+
+def test_no_pause_is_no_endless_loop() -> None:
+    portal = SimulatedPortal(burst=0)
+    world = World(lambda now, request: portal.answer(now))
+    eager = Peer(HOOK, clock=world.clock, patience=Patience(pause=0.0, limits=30.0))
+    world.start(converse(eager, Call("profile")))
+    world.run()
+    assert portal.refused <= 62
+
+
+def test_the_budget_waits_for_the_reset_that_was_told() -> None:
+    budget = OperatingBudget()
+    assert budget.wait_for("crm.item.list", 1000.0) == 60.0
+    budget.note("crm.item.list", None)
+    assert budget.wait_for("crm.item.list", 1000.0) == 60.0
+    budget.note("crm.item.list", 1300.0)
+    assert budget.wait_for("CRM.item.List", 1000.0) == 300.0
+    assert budget.wait_for("crm.item.list", 1299.9) == 1.0
+    assert budget.wait_for("crm.item.list", 1300.0) == 60.0
+    assert budget.wait_for("crm.item.get", 1000.0) == 60.0
+    budget.note("crm.item.list", 99_999.0)
+    assert budget.wait_for("crm.item.list", 1000.0) == 60.0
