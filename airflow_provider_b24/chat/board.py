@@ -7,22 +7,20 @@ the whole two requests a second of a portal; in batches of 50, a thousand use le
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE
+from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, foreseen
 from airflow_provider_b24.rest.batch import MOST_COMMANDS
-from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.errors import LowBucketError
 from airflow_provider_b24.rest.protocol import Call
 
 if TYPE_CHECKING:
     from airflow_provider_b24.rest.aio import AsyncClient
-
-log = logging.getLogger(__name__)
+    from airflow_provider_b24.rest.errors import Bitrix24Error
 
 # A signal waits this long for company when none was sent just before, so that coroutines which start
 # together go out together; and while others go out, the next request leaves this long after the last.
@@ -74,8 +72,7 @@ class SignalBoard:
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
-        for signal in self._waiting.values():
-            signal.outcome.cancel()
+        _settle(self._waiting.values(), _dropped())
         self._waiting.clear()
         await self._client.aclose()
 
@@ -91,30 +88,36 @@ class SignalBoard:
             )
 
     async def _send(self, signals: list[_Signal]) -> None:
-        errors: dict[int, BaseException] = {}
         try:
             if len(signals) == 1:
                 await self._client.call(signals[0].call, patience=SIGNAL_PATIENCE)
+                errors = {}
             else:
                 reply = await self._client.batch([signal.call for signal in signals], patience=SIGNAL_PATIENCE)
-                errors.update(reply.errors)
-        except Bitrix24Error as error:
-            errors = dict.fromkeys(range(len(signals)), error)
-        except BaseException as error:
-            for signal in signals:
-                signal.outcome.cancel()
-            if not isinstance(error, Exception):
-                raise
-            log.exception("Typing signals could not be sent")
-        for index, signal in enumerate(signals):
-            if signal.outcome.done():
-                continue
-            if index in errors:
-                signal.outcome.set_exception(errors[index])
-                # Read here, so that nothing is said of an error which nobody waits for any more.
-                signal.outcome.exception()
-            else:
-                signal.outcome.set_result(None)
+                errors = reply.errors
+        except Exception as error:
+            _settle(signals, foreseen(error))
+        except BaseException:
+            _settle(signals, _dropped())
+            raise
+        else:
+            for index, signal in enumerate(signals):
+                _settle([signal], errors.get(index))
+
+
+def _settle(signals: Iterable[_Signal], error: Bitrix24Error | None) -> None:
+    for signal in signals:
+        if error is None:
+            signal.outcome.set_result(None)
+        else:
+            signal.outcome.set_exception(error)
+            # Read here, so that nothing is said of an error which nobody waits for any more.
+            signal.outcome.exception()
+
+
+def _dropped() -> Bitrix24Error:
+    # Not a cancellation: that would end those who wait, and they have not been cancelled.
+    return LowBucketError("dropped, because no more typing signals are sent")
 
 
 _boards: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[SignalBoard, int]]] = WeakKeyDictionary()

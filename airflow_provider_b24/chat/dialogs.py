@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.rest.conversation import Peer, Step
+    from airflow_provider_b24.rest.conversation import Patience, Peer, Step
+    from airflow_provider_b24.rest.protocol import Priority, Reply
 
 _ID = re.compile(r"^(chat|sg)?[1-9][0-9]{0,18}$")
 _REFERENCE = re.compile(r"^(?P<kind>[a-z]+):(?P<key>\S+)$")
@@ -58,24 +59,33 @@ def is_reference(dialog_id: str) -> bool:
     return ":" in dialog_id
 
 
-def resolve(peer: Peer, dialog_id: str) -> Generator[Step, Any, str]:
+def resolve(
+    peer: Peer, dialog_id: str, *, patience: Patience | None = None, priority: Priority | None = None
+) -> Generator[Step, Any, str]:
     """The dialog id that a reference stands for, found with ``im.chat.get`` or ``user.get``.
 
     :param dialog_id: as :func:`check_dialog_id` returns it; an id is returned as it is, without a call.
+    :param patience: how long to go on trying, instead of the peer's own.
+    :param priority: of the calls that find it. Default: that of work.
     :raises NotFoundError: if there is no such chat or person; says what was looked for.
     :raises Bitrix24Error: if the portal could not be asked.
     """
     if not is_reference(dialog_id):
         return dialog_id
+    from airflow_provider_b24.rest.conversation import converse
+    from airflow_provider_b24.rest.protocol import Call, Priority
+
+    def ask(method: str, params: dict[str, Any]) -> Generator[Step, Any, Reply]:
+        return converse(peer, Call(method, params, priority=priority or Priority.WORK), patience=patience)
+
     kind, key = dialog_id.split(":", 1)
     if kind == "user":
-        return key if _is_number(key) else (yield from _person(peer, key))
-    from airflow_provider_b24.rest.conversation import converse
-    from airflow_provider_b24.rest.protocol import Call
-
+        if _is_number(key):
+            return key
+        reply = yield from ask("user.get", {"FILTER": {"EMAIL": key, "ACTIVE": True}})
+        return _only_person(reply, key)
     for entity_type, pattern in _ENTITIES[kind]:
-        params = {"ENTITY_TYPE": entity_type, "ENTITY_ID": pattern.format(key)}
-        reply = yield from converse(peer, Call("im.chat.get", params))
+        reply = yield from ask("im.chat.get", {"ENTITY_TYPE": entity_type, "ENTITY_ID": pattern.format(key)})
         found = reply.result.get("ID") if isinstance(reply.result, Mapping) else None
         if found:
             return f"chat{found}"
@@ -87,21 +97,20 @@ def resolve(peer: Peer, dialog_id: str) -> Generator[Step, Any, str]:
     )
 
 
-def _person(peer: Peer, email: str) -> Generator[Step, Any, str]:
-    from airflow_provider_b24.rest.conversation import converse
-    from airflow_provider_b24.rest.protocol import Call
-
-    reply = yield from converse(peer, Call("user.get", {"FILTER": {"EMAIL": email, "ACTIVE": True}}))
+def _only_person(reply: Reply, email: str) -> str:
     rows = [row for row in reply.result if isinstance(row, Mapping)] if isinstance(reply.result, list) else []
     # Below the scope "user" the portal leaves addresses out; then its own filter is all there is to go by.
-    exact = [row for row in rows if str(row.get("EMAIL", email)).lower() == email.lower()]
+    exact = [
+        row for row in rows if str(row.get("EMAIL", email)).lower() == email.lower() and row.get("ACTIVE") is not False
+    ]
     ids = {str(row["ID"]) for row in exact if _is_number(str(row.get("ID", "")))}
     if len(ids) == 1:
         return ids.pop()
     raise NotFoundError(
         f"no active user has the e-mail address {email}" if not ids else f"{len(ids)} users have the address {email}",
         method="user.get",
-        advice="Check the address, or name the person by user id. Dismissed users and bots are not found.",
+        advice="Check the address, or name the person by user id. Dismissed users and bots are not found, and "
+        "addresses are seen only with the scope 'user' or 'user_basic'.",
     )
 
 

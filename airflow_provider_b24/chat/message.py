@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
-from airflow_provider_b24.rest.errors import ConfigurationError, RequestRefusedError
+from airflow_provider_b24.rest.errors import ConfigurationError, OutcomeUnknownError
 
 if TYPE_CHECKING:
     from airflow_provider_b24.rest.conversation import Peer, Step
@@ -86,9 +86,13 @@ def post(peer: Peer, *, dialog_id: str | int, **parameters: Any) -> Generator[St
     reply = yield from converse(peer, Call("im.message.add", message_params(found, **parameters)))
     posted = as_number(reply.result)
     if not posted:
-        raise RequestRefusedError(
-            f"the portal answered {reply.result!r} instead of the id of a message", method="im.message.add"
+        unclear = OutcomeUnknownError(
+            f"the portal answered with a {type(reply.result).__name__} instead of the id of a message",
+            method="im.message.add",
+            advice="The message may have been posted; it was not sent again. Look in the chat before repeating it.",
         )
+        unclear.permanent = True
+        raise unclear
     return int(posted)
 
 
@@ -99,7 +103,7 @@ def check_message_id(value: object, argument: str = "message_id") -> int:
     """
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         text = str(value).strip()
-        if text.isascii() and text.isdecimal() and int(text[:20]) > 0:
+        if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0:
             return int(text)
     raise ConfigurationError(f"{argument} is {value!r}", advice="The id of a message is a number, such as 90841.")
 

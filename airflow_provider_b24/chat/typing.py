@@ -119,11 +119,12 @@ class TypingIndicator:
     """Lit inside a ``with`` block, or an ``async with`` block.
 
     The signals are sent beside the work: from a thread of their own, or from a task of the running event
-    loop. Leaving the block waits for a signal that is on its way (5 s at most), so that none arrives
+    loop. Leaving the block waits for a signal that is on its way (6 s at most), so that none arrives
     after the message which puts the indicator out.
 
     :param send: sends one signal; for ``with``.
     :param asend: the same for ``async with``.
+    :param prepare: what is better done in the thread that enters ``with`` than in the one that signals.
     :param dialog_id: for the log.
     :param interval: seconds between signals.
     :param clock: time.
@@ -135,6 +136,7 @@ class TypingIndicator:
         send: Callable[[], object] | None,
         asend: Callable[[], Awaitable[object]] | None,
         *,
+        prepare: Callable[[], object] | None = None,
         dialog_id: str,
         interval: float = INTERVAL,
         clock: Clock | None = None,
@@ -142,14 +144,28 @@ class TypingIndicator:
     ) -> None:
         self._send = send
         self._asend = asend
+        self._prepare = prepare
+        self._dialog_id = dialog_id
+        self._interval = check_interval(interval)
         self._clock = clock or SystemClock()
-        self._light = Light(dialog_id, check_interval(interval))
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
+        self._light: Light
         self._wake: asyncio.Event
 
+    @property
+    def over(self) -> bool:
+        """Whether the block was left, so that no signal may be sent any more."""
+        return self._stop.is_set()
+
     def __enter__(self) -> TypingIndicator:
+        self._begin()
+        if self._prepare is not None:
+            try:
+                self._prepare()
+            except Exception as error:
+                self._light.failed(self._clock.monotonic(), foreseen(error))
         self._thread = threading.Thread(target=self._keep_lit, name="bitrix24-typing", daemon=True)
         self._thread.start()
         return self
@@ -162,6 +178,7 @@ class TypingIndicator:
             self._thread.join(ANSWER + 1)
 
     async def __aenter__(self) -> TypingIndicator:
+        self._begin()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._akeep_lit(), name="bitrix24-typing")
         # The first signal should be on its way even if the block never gives the loop another chance.
@@ -180,6 +197,10 @@ class TypingIndicator:
                 with suppress(asyncio.CancelledError):
                     await self._task
 
+    def _begin(self) -> None:
+        self._stop.clear()
+        self._light = Light(self._dialog_id, self._interval)
+
     def _keep_lit(self) -> None:
         assert self._send is not None
         while not self._stop.is_set():
@@ -191,7 +212,7 @@ class TypingIndicator:
                 try:
                     self._send()
                 except Exception as error:
-                    self._light.failed(now, _as_ours(error))
+                    self._light.failed(now, foreseen(error))
                 else:
                     self._light.sent(now)
 
@@ -212,13 +233,16 @@ class TypingIndicator:
             try:
                 await self._asend()
             except Exception as error:
-                self._light.failed(now, _as_ours(error))
+                self._light.failed(now, foreseen(error))
             else:
                 self._light.sent(now)
 
 
-def _as_ours(error: Exception) -> Bitrix24Error:
+def foreseen(error: Exception) -> Bitrix24Error:
+    """Any exception as one of ours, for the log; one of another kind may pass by itself, so it is not permanent."""
     if isinstance(error, Bitrix24Error):
         return error
-    # Whatever it is, it must not reach the work; only its kind is told, for its words may hold anything.
-    return Bitrix24Error(f"unforeseen {type(error).__name__}")
+    # Only its kind is told, for its words may hold anything.
+    ours = Bitrix24Error(f"unforeseen {type(error).__name__}")
+    ours.permanent = False
+    return ours
