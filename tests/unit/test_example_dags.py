@@ -1,0 +1,145 @@
+"""The example DAGs are read without a connection, and run as they stand against the fake portal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_b24.testing import FakePortal
+
+FOLDER = Path(__file__).parents[2] / "example_dags"
+FILES = sorted(FOLDER.glob("*.py"))
+CHAT = "chat2935"
+DEALS = 230
+
+# One process for all of them: most of the time goes into starting Airflow.
+RUN = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+states = {dag_id: str(dag.test().state) for dag_id, dag in sorted(bag.dags.items())}
+print(json.dumps(states))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    """The DAGs as the DAG processor reads them, where no connection is defined."""
+    assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]
+    return DagBag(str(FOLDER))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_read_and_serialised(bag: DagBag, file: Path) -> None:
+    assert bag.import_errors == {}
+    dag = bag.dags[file.stem]
+    again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    assert sorted(again.task_ids) == sorted(dag.task_ids)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_documentation_can_quote_parts(file: Path) -> None:
+    text = file.read_text()
+    starts = re.findall(r"# \[START (howto_\w+)\]", text)
+    assert starts
+    assert starts == re.findall(r"# \[END (howto_\w+)\]", text)
+    assert len(set(starts)) == len(starts)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], FakePortal]]:
+    """The final state of each DAG's run, and the portal on which they ran, one after the other."""
+    home = tmp_path_factory.mktemp("airflow")
+    with FakePortal(seed_deals=DEALS) as portal:
+        environment = {
+            **os.environ,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER),
+            "AIRFLOW_CONN_BITRIX24_DEFAULT": json.dumps(portal.connection()),
+        }
+        for arguments in (["-m", "airflow", "db", "migrate"], ["-c", RUN, str(FOLDER)]):
+            done = subprocess.run(
+                [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=200
+            )
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        yield json.loads(done.stdout.splitlines()[-1]), portal
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_runs(ran: tuple[dict[str, str], FakePortal], file: Path) -> None:
+    states, _ = ran
+    assert states[file.stem] == "success"
+
+
+def test_weekly_report_adds_up(ran: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = ran
+    rows: list[dict[str, Any]] = list(portal.company.crm.tables[2].rows.values())[:DEALS]
+    numbers = Counter(row["stageId"] for row in rows)
+    amounts: defaultdict[str, float] = defaultdict(float)
+    for row in rows:
+        amounts[row["stageId"]] += row["opportunity"]
+    # any_method has run before, and added a deal that is won.
+    numbers["WON"] += 1
+    amounts["WON"] += 125_000
+
+    reports = [message.text for message in portal.messages(CHAT) if message.text.startswith("[B]Sales report")]
+    assert len(reports) == 1
+    by_stage = reports[0].split("[CODE]")[1]
+    for stage, name in (("NEW", "New"), ("EXECUTING", "In progress"), ("WON", "Won"), ("LOSE", "Lost")):
+        assert re.search(rf"^{name} +{numbers[stage]:,} +{amounts[stage]:,.0f}$", by_stage, re.MULTILINE), by_stage
+
+
+def test_typing_goes_before_each_message_but_any_methods(ran: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = ran
+    history = [(time, duration is not None) for time, _, duration in portal.chat(CHAT).history]
+    order = "".join("t" if typing else "M" for _, typing in sorted(history))
+    # any_method posts without; typing_beside_tasks, which can watch nothing in dag.test(), signals once and posts;
+    # typing_in_task twice; weekly_report.
+    assert re.fullmatch(r"Mt+Mt+Mt+Mt+M", order), order
+
+
+@pytest.fixture(scope="module")
+def weekly_report() -> dict[str, Any]:
+    """The names in the module of the DAG."""
+    import runpy
+
+    return runpy.run_path(str(FOLDER / "weekly_report.py"))
+
+
+def test_report_counts_in_the_currency_of_most_deals(weekly_report: dict[str, Any]) -> None:
+    weeks = ["2025-01-06", "2025-01-13"]
+    text = weekly_report["as_text"](
+        weeks,
+        Counter({("EUR", "WON"): 2, ("EUR", "OWN_STAGE"): 1, ("USD", "WON"): 2}),
+        defaultdict(float, {("EUR", "WON"): 300.0, ("USD", "WON"): 999.0}),
+        defaultdict(float, {("EUR", weeks[0]): 100.0, ("EUR", weeks[1]): 150.0, ("USD", weeks[1]): 999.0}),
+    )
+    assert "Won: [B]150 EUR[/B], +50.0% on the week before" in text
+    assert re.search(r"^OWN_STAGE +1 +0$", text, re.MULTILINE)
+    assert "999" not in text
+    assert "2 deals are in other currencies" in text
+
+
+def test_report_without_deals(weekly_report: dict[str, Any]) -> None:
+    text = weekly_report["as_text"](["2025-01-06", "2025-01-13"], Counter(), defaultdict(float), defaultdict(float))
+    assert text.endswith("No deal was created since 2025-01-06.")
+
+
+def test_weeks_begin_on_monday_in_the_zone_of_the_portal(weekly_report: dict[str, Any]) -> None:
+    from datetime import datetime
+
+    monday_of = weekly_report["monday_of"]
+    assert monday_of(datetime.fromisoformat("2025-01-12T23:30:00+03:00")).isoformat() == "2025-01-06T00:00:00+03:00"
+    assert monday_of(datetime.fromisoformat("2025-01-13T00:10:00+03:00")).isoformat() == "2025-01-13T00:00:00+03:00"
