@@ -78,15 +78,17 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> R
 
     Rows come in the order of their ids, ascending, or descending if ``order`` says so.
 
-    :param params: the method's own parameters: filter, select, and what else it takes; no ``start``.
+    :param params: the method's own parameters: filter, select, and what else it takes; no ``start`` or
+        ``pagination``.
     :raises ConfigurationError: for a parameter that reading everything leaves no room for, and for REST 3.0
         lists other than ``tasks.task.list``.
     """
-    given = _parameter(params, "start")
-    if given is not None:
-        raise ConfigurationError(
-            f"start is {params[given]!r}", method=method, advice="All rows are read; leave start out."
-        )
+    for name in ("start", "pagination"):
+        given = _parameter(params, name)
+        if given is not None:
+            raise ConfigurationError(
+                f"{name} is {params[given]!r}", method=method, advice=f"All rows are read; leave {name} out."
+            )
     if version == 3:
         if method != "tasks.task.list":
             raise ConfigurationError(
@@ -253,6 +255,12 @@ class OffsetReader:
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""
         rows = _rows(self._method, reply.result, None)
+        if reply.next is None and _says_more(reply.result):
+            raise IncompleteReplyError(
+                "there are more rows, and the answer has no 'next' to ask for them with",
+                method=self._method,
+                advice="This method has pages of its own kind: read it page by page with hook.call.",
+            )
         self._read += len(rows)
         if self._total is None:
             self._total = reply.total
@@ -292,6 +300,11 @@ def _rows(method: str, result: Any, wrapper: str | None) -> list[Any]:
         method=method,
         advice="Is this a list method? Call it with hook.call otherwise.",
     )
+
+
+def _says_more(result: Any) -> bool:
+    """Whether a result says in itself that it is not all."""
+    return isinstance(result, Mapping) and any(result.get(name) for name in ("hasMore", "hasNextPage", "truncated"))
 
 
 def _id(row: Any, key: str) -> int | None:

@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, IncompleteReplyError
+from airflow_provider_b24.rest.listing import KEYSETS, KeysetReader, OffsetReader, reader_for
+from airflow_provider_b24.rest.protocol import Call, Reply
+
+DEALS = [{"ID": str(number), "TITLE": f"deal {number}"} for number in range(1, 301) if number % 3]
+
+
+def read(
+    method: str,
+    params: Mapping[str, Any],
+    serve: Callable[[Call], Reply],
+    *,
+    version: int = 2,
+    most: int = 50,
+) -> tuple[list[Any], list[Call]]:
+    """Everything, and the calls it took."""
+    reader = reader_for(method, params, version=version)
+    rows: list[Any] = []
+    calls: list[Call] = []
+    while (call := reader.next_call()) is not None:
+        calls.append(call)
+        assert len(calls) <= most
+        rows += reader.feed(serve(call))
+    return rows, calls
+
+
+def given_params(call: Call) -> dict[str, Any]:
+    assert isinstance(call.params, Mapping)
+    return dict(call.params)
+
+
+class Deals:
+    """``crm.deal.list`` as documented: 50 rows a page, filter and order by ID."""
+
+    def __init__(self, rows: list[dict[str, Any]], page: int = 50) -> None:
+        self.rows, self.page = rows, page
+
+    def __call__(self, call: Call) -> Reply:
+        params = given_params(call)
+        assert params["start"] == -1
+        rows = list(self.rows)
+        for name, value in params.get("filter", {}).items():
+            bound = int(value)
+            if name == ">ID":
+                rows = [row for row in rows if int(row["ID"]) > bound]
+            elif name == "<ID":
+                rows = [row for row in rows if int(row["ID"]) < bound]
+            elif name == ">=ID":
+                rows = [row for row in rows if int(row["ID"]) >= bound]
+        rows.sort(key=lambda row: int(row["ID"]), reverse=params["order"]["ID"] == "DESC")
+        return Reply(rows[: self.page])
+
+
+def test_all_rows_once_in_order() -> None:
+    rows, calls = read("crm.deal.list", {}, Deals(DEALS))
+    assert rows == DEALS
+    assert given_params(calls[0]) == {"order": {"ID": "ASC"}, "start": -1}
+    assert given_params(calls[1]) == {"order": {"ID": "ASC"}, "filter": {">ID": 74}, "start": -1}
+    # 200 rows in 4 pages; only an empty one is the end
+    assert len(calls) == 5
+
+
+def test_descending() -> None:
+    rows, calls = read("crm.deal.list", {"order": {"id": "desc"}}, Deals(DEALS))
+    assert rows == DEALS[::-1]
+    assert given_params(calls[1])["filter"] == {"<ID": 226}
+
+
+def test_short_pages_are_not_the_end() -> None:
+    rows, calls = read("crm.deal.list", {}, Deals(DEALS[:30], page=7))
+    assert rows == DEALS[:30]
+    assert len(calls) == 6
+
+
+def test_nothing_to_read() -> None:
+    assert read("crm.deal.list", {}, Deals([]))[0] == []
+
+
+def test_the_callers_filter_goes_along_and_his_bound_is_where_reading_begins() -> None:
+    params = {"filter": {">ID": "100", ">=ID": 5, "<ID": 200, "STAGE_ID": 7}}
+    rows, calls = read("crm.deal.list", params, Deals(DEALS))
+    assert rows == [row for row in DEALS if 100 < int(row["ID"]) < 200]
+    assert given_params(calls[0])["filter"] == {">ID": 100, ">=ID": 5, "<ID": 200, "STAGE_ID": 7}
+    assert given_params(calls[1])["filter"][">ID"] == 175
+    assert params == {"filter": {">ID": "100", ">=ID": 5, "<ID": 200, "STAGE_ID": 7}}
+
+
+def test_a_bound_against_the_order_is_left_alone() -> None:
+    rows, calls = read("crm.deal.list", {"order": {"ID": "DESC"}, "filter": {">ID": 290}}, Deals(DEALS))
+    assert [row["ID"] for row in rows] == ["299", "298", "296", "295", "293", "292"]
+    assert given_params(calls[1])["filter"] == {">ID": 290, "<ID": 292}
+
+
+@pytest.mark.parametrize(
+    ("select", "sent"),
+    [
+        (["TITLE"], ["ID", "TITLE"]),
+        (("TITLE",), ["ID", "TITLE"]),
+        (["TITLE", "ID"], ["TITLE", "ID"]),
+        (["id"], ["id"]),
+        (["*", "UF_*"], ["*", "UF_*"]),
+        ([], []),
+    ],
+)
+def test_the_id_is_always_selected(select: Any, sent: Any) -> None:
+    _, calls = read("crm.deal.list", {"SELECT": select}, Deals([]))
+    assert given_params(calls[0])["SELECT"] == sent
+
+
+def test_rows_that_vanish_and_appear_meanwhile_take_no_others_with_them() -> None:
+    deals = Deals(list(DEALS))
+
+    def serve(call: Call) -> Reply:
+        reply = deals(call)
+        deals.rows = [row for row in deals.rows if int(row["ID"]) > 20]
+        return reply
+
+    assert read("crm.deal.list", {}, serve)[0] == DEALS
+
+
+@pytest.mark.parametrize("desc", [False, True])
+def test_a_portal_that_ignores_the_filter(*, desc: bool) -> None:
+    rows = DEALS[:50] if not desc else DEALS[:-51:-1]
+    with pytest.raises(IncompleteReplyError, match="was asked for rows with ID"):
+        read("crm.deal.list", {"order": {"ID": "DESC" if desc else "ASC"}}, lambda call: Reply(rows))
+
+
+@pytest.mark.parametrize("ids", [[3, 2, 1], [1, 3, 2], [1, 1]])
+def test_a_portal_that_ignores_the_order(ids: list[int]) -> None:
+    with pytest.raises(IncompleteReplyError, match="filter or sort"):
+        read("crm.deal.list", {}, lambda call: Reply([{"ID": number} for number in ids]))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *({}, [], None, "1", 7, {"id": 1}),
+        *({"ID": value} for value in (None, "", "x", True, 1.5, "-1", "٣", "9" * 30, [1])),
+    ],
+)
+def test_a_row_without_an_id(row: Any) -> None:
+    with pytest.raises(IncompleteReplyError, match="no usable 'ID'"):
+        read("crm.deal.list", {}, lambda call: Reply([row]))
+
+
+@pytest.mark.parametrize(
+    "result", [None, True, "x", 7, {}, {"items": None}, {"items": "x"}, {"tasks": [{"id": 1}]}, [{"id": 1}]]
+)
+def test_a_result_that_is_no_list_of_rows(result: Any) -> None:
+    with pytest.raises(IncompleteReplyError, match="no list of rows"):
+        read("crm.item.list", {"entityTypeId": 2}, lambda call: Reply(result))
+
+
+def _wrapped(name: str, rows: list[Any]) -> Any:
+    return {name: rows} if name else rows
+
+
+@pytest.mark.parametrize("method", KEYSETS)
+@pytest.mark.parametrize("ids_as_text", [True, False])
+def test_every_method_that_is_read_by_key(method: str, *, ids_as_text: bool) -> None:
+    keyset = KEYSETS[method]
+    rows = [{keyset.key: str(number) if ids_as_text else number} for number in range(1, 120)]
+
+    def serve(call: Call) -> Reply:
+        params = given_params(call)
+        bound = params.get(keyset.filter, {}).get(f">{keyset.filter_key}", 0)
+        order = params[keyset.order[0]] if isinstance(keyset.order, tuple) else params[keyset.order]
+        assert order == (keyset.filter_key if isinstance(keyset.order, tuple) else {keyset.filter_key: "ASC"})
+        if isinstance(keyset.order, tuple):
+            assert params[keyset.order[1]] == "ASC"
+        assert params["start"] == -1
+        return Reply(_wrapped(keyset.rows, [row for row in rows if int(row[keyset.key]) > bound][:50]))
+
+    assert read(method, {"other": 1}, serve)[0] == rows
+
+
+def test_field_and_direction_as_two_parameters() -> None:
+    _, calls = read("user.get", {"SORT": "ID", "order": "desc", "filter": {"ACTIVE": True}}, lambda call: Reply([]))
+    assert given_params(calls[0]) == {"sort": "ID", "order": "DESC", "FILTER": {"ACTIVE": True}, "start": -1}
+
+
+def test_a_table_with_keys_where_a_list_was_meant() -> None:
+    pages = iter([Reply({"tasks": {"0": {"id": "1"}, "5": {"id": "2"}}}), Reply({"tasks": []})])
+    assert read("tasks.task.list", {}, lambda call: next(pages))[0] == [{"id": "1"}, {"id": "2"}]
+
+
+def test_an_empty_list_where_a_wrapper_was_meant() -> None:
+    assert read("tasks.task.list", {}, lambda call: Reply([]))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "words"),
+    [
+        ("crm.deal.list", {"start": 50}, "start"),
+        ("crm.deal.list", {"START": 0}, "start"),
+        ("crm.status.list", {"start": -1}, "start"),
+        ("crm.deal.list", {"pagination": {"page": 2}}, "pagination"),
+        ("crm.deal.list", {"order": {"TITLE": "ASC"}}, "order"),
+        ("crm.deal.list", {"order": {"ID": "ASC", "TITLE": "ASC"}}, "order"),
+        ("crm.deal.list", {"order": {"ID": "UP"}}, "order"),
+        ("crm.deal.list", {"order": "ID"}, "order"),
+        ("user.get", {"sort": "NAME"}, "order"),
+        ("user.get", {"order": {"ID": "ASC"}}, "order"),
+        ("crm.deal.list", {"filter": "x"}, "filter"),
+        ("crm.deal.list", {"filter": ["x"]}, "filter"),
+        ("crm.deal.list", {"filter": {">ID": "x"}}, "An id is a number"),
+        ("crm.deal.list", {"filter": {">ID": [1]}}, "An id is a number"),
+        ("crm.deal.list", {"select": "ID"}, "select"),
+    ],
+)
+def test_parameters_that_leave_no_room(method: str, params: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        reader_for(method, params)
+
+
+# REST 3.0
+
+
+def test_tasks_in_rest_3() -> None:
+    tasks = [{"id": number, "title": "x"} for number in range(1, 120)]
+
+    def serve(call: Call) -> Reply:
+        assert call.version == 3
+        params = given_params(call)
+        assert params["filter"][0] == ["id", ">", 0]
+        bound = params["filter"][-1][2]
+        return Reply({"items": [task for task in tasks if task["id"] > bound][:50]})
+
+    rows, calls = read("tasks.task.list", {"select": ["title"], "filter": [["id", ">", 0]]}, serve, version=3)
+    assert rows == tasks
+    assert given_params(calls[1]) == {
+        "select": ["id", "title"],
+        "filter": [["id", ">", 0], ["id", ">", 50]],
+        "order": {"id": "ASC"},
+        "pagination": {"page": 1, "limit": 50},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "words"),
+    [
+        ("note.collection.list", {"select": ["id"]}, "REST 3.0 list"),
+        ("tasks.task.list", {}, "select is missing"),
+        ("tasks.task.list", {"select": ["id"], "filter": {"id": 1}}, "list of conditions"),
+        ("tasks.task.list", {"select": ["id"], "pagination": {"limit": 5}}, "pagination"),
+    ],
+)
+def test_what_rest_3_can_not_read(method: str, params: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        reader_for(method, params, version=3)
+
+
+# by offset
+
+
+class Statuses:
+    """A method that pages by ``start``, with ``next`` and ``total``."""
+
+    def __init__(self, total: int, wrapper: str = "") -> None:
+        self.total, self.wrapper = total, wrapper
+
+    def __call__(self, call: Call) -> Reply:
+        start = given_params(call).get("start", 0)
+        rows = [{"ID": number} for number in range(self.total)][start : start + 50]
+        following = start + 50 if start + 50 < self.total else None
+        return Reply(_wrapped(self.wrapper, rows), self.total, following)
+
+
+@pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 137])
+@pytest.mark.parametrize("wrapper", ["", "types"])
+def test_all_rows_by_offset(total: int, wrapper: str) -> None:
+    rows, calls = read("crm.status.list", {"filter": {"A": 1}}, Statuses(total, wrapper))
+    assert rows == [{"ID": number} for number in range(total)]
+    starts = [given_params(call).get("start") for call in calls]
+    assert starts == [None, *range(50, max(total, 1), 50)]
+
+
+def test_a_method_that_counts_nothing_has_one_page() -> None:
+    assert read("department.fields", {}, lambda call: Reply([1, 2]))[0] == [1, 2]
+
+
+@pytest.mark.parametrize("change", [-1, 1, 60])
+def test_a_total_that_moves(change: int) -> None:
+    statuses = Statuses(137)
+
+    def serve(call: Call) -> Reply:
+        reply = statuses(call)
+        statuses.total = 137 + change
+        return reply
+
+    with pytest.raises(IncompleteReplyError, match="changed while it was read"):
+        read("crm.status.list", {}, serve)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [Reply([1], 120, 0)],
+        [Reply([], 120, 50)],
+        [Reply([1], 120, 50), Reply([1], 120, 50)],
+        [Reply([1], 120, 50), Reply([1], 120, 7)],
+        [Reply([1] * 50, 120)],
+        [Reply([1] * 50, 49)],
+        [Reply([1] * 50, 120, 50), Reply([1] * 50, 120, 100), Reply([1] * 19, 120)],
+    ],
+)
+def test_pages_that_can_not_be_believed(pages: list[Reply]) -> None:
+    left = iter(pages)
+    with pytest.raises(IncompleteReplyError):
+        read("crm.status.list", {}, lambda call: next(left))
+    assert list(left) == []
+
+
+@pytest.mark.parametrize("word", ["hasMore", "hasNextPage", "truncated"])
+def test_more_rows_that_can_not_be_asked_for_are_no_shorter_list(word: str) -> None:
+    with pytest.raises(IncompleteReplyError, match="there are more rows"):
+        read("im.recent.list", {}, lambda call: Reply({"items": [1], word: True}))
+    assert read("im.recent.list", {}, lambda call: Reply({"items": [1], word: False}))[0] == [1]
+
+
+@pytest.mark.parametrize("result", [{"a": [1], "b": [2]}, {"a": 1}, {}, None, "x", True])
+def test_where_the_rows_are_can_not_be_told(result: Any) -> None:
+    with pytest.raises(IncompleteReplyError, match="no list of rows"):
+        read("some.list", {}, lambda call: Reply(result))
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["ID", "id", "items", "x"]), inner),
+    max_leaves=15,
+)
+
+
+@given(_json, st.none() | st.integers(), st.none() | st.integers())
+def test_any_page_is_rows_or_an_error_of_ours(result: Any, total: int | None, following: int | None) -> None:
+    for reader in (
+        KeysetReader("crm.item.list", {}, KEYSETS["crm.item.list"]),
+        KeysetReader("crm.deal.list", {}, KEYSETS["crm.deal.list"]),
+        OffsetReader("some.list", {}),
+    ):
+        try:
+            rows = reader.feed(Reply(result, total, following))
+        except Bitrix24Error:
+            continue
+        assert isinstance(rows, list)
+        reader.next_call()
