@@ -34,8 +34,9 @@ from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 
 T = TypeVar("T")
 
-# It writes whole URLs: all of them at DEBUG, and those of answers with malformed headers at WARNING.
-logging.getLogger("urllib3.connectionpool").addFilter(transport.SecretsOff())
+# They write whole URLs: all of them at DEBUG, and those of answers with malformed headers at WARNING.
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(transport.SecretsOff())
 # How much of an answer is read at once, in bytes.
 _PIECE = 1 << 16
 

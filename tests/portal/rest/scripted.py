@@ -70,7 +70,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Reset:
-    """The connection is reset (RST): ``early`` before the request was read, else after it."""
+    """The connection is reset (RST): ``early`` before any of the request was read, else after it."""
 
     early: bool = False
 
@@ -192,6 +192,7 @@ class Scripted:
         with contextlib.suppress(OSError, ValueError):  # what is no HTTP, or no TLS, ends the connection
             if isinstance(self._upcoming(), Reset) and self._upcoming().early:
                 self._next()
+                sock.recv(1, socket.MSG_PEEK)
                 _reset(sock)
                 return
             if self.tls is not None:
