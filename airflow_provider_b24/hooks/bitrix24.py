@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.clock import Clock
     from airflow_provider_b24.rest.conversation import Peer
     from airflow_provider_b24.rest.credentials import TokenStore
+    from airflow_provider_b24.rest.errors import Bitrix24Error
     from airflow_provider_b24.rest.protocol import Call
 
     Params = Mapping[str, Any] | Sequence[Any]
@@ -94,7 +95,8 @@ class Bitrix24Hook(BaseHook):
 
     async def aclose(self) -> None:
         """Close the connections of this event loop's calls, and the synchronous ones."""
-        client = self._async_clients.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            client = self._async_clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
         self.close()
@@ -102,7 +104,7 @@ class Bitrix24Hook(BaseHook):
     def get_conn(self) -> Client:
         """The client of synchronous calls, for whole replies (``total``, ``next``, operating time)."""
         if self._client is None:
-            settings = self._settings or self._take(self.get_connection(self.bitrix24_conn_id))
+            settings = self._sync_settings()
             with self._lock:
                 if self._client is None:
                     from airflow_provider_b24.rest.client import Client
@@ -116,7 +118,12 @@ class Bitrix24Hook(BaseHook):
         if loop not in self._async_clients:
             settings = await self._asettings()
             if loop not in self._async_clients:
-                self._async_clients[loop] = self._new_async_client(settings)
+                client = self._new_async_client(settings)
+                with self._lock:
+                    # A client holds on to its event loop; those of loops that are over would pile up.
+                    for over in [other for other in self._async_clients if other.is_closed()]:
+                        del self._async_clients[over]
+                    self._async_clients[loop] = client
         return self._async_clients[loop]
 
     def call(self, method: str, params: Params | None = None, *, version: Literal[2, 3] = 2) -> Any:
@@ -273,30 +280,41 @@ class Bitrix24Hook(BaseHook):
             the account behind the connection is typing.
         :raises ConfigurationError: for a ``dialog_id``, ``interval`` or ``status`` that can not be.
         """
-        from airflow_provider_b24.chat.dialogs import check_dialog_id
+        from functools import partial
+
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
         from airflow_provider_b24.chat.signals import INTERVAL, check_status
         from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, TypingIndicator
+        from airflow_provider_b24.rest.protocol import Priority
 
         checked = check_dialog_id(dialog_id)
         if status is not None:
             check_status(status)
-        resolved: list[str] = []
+        find = partial(resolve, dialog_id=checked, patience=SIGNAL_PATIENCE, priority=Priority.TYPING)
+        found: list[str] = []
 
         def send() -> None:
             client = self.get_conn()
-            if not resolved:
-                resolved.append(self.dialog_id(checked))
-            client.call(self.signal(resolved[0], status=status), patience=SIGNAL_PATIENCE)
+            found[:] = found or [client.run(find)]
+            if not indicator.over:
+                client.call(self.signal(found[0], status=status), patience=SIGNAL_PATIENCE)
 
         async def asend() -> None:
             client = await self.aget_conn()
-            if not resolved:
-                resolved.append(await self.adialog_id(checked))
-            await client.call(self.signal(resolved[0], status=status), patience=SIGNAL_PATIENCE)
+            found[:] = found or [await client.run(find)]
+            if not indicator.over:
+                await client.call(self.signal(found[0], status=status), patience=SIGNAL_PATIENCE)
 
-        return TypingIndicator(
-            send, asend, dialog_id=checked, interval=INTERVAL if interval is None else interval, clock=self._clock
+        indicator = TypingIndicator(
+            send,
+            asend,
+            # Airflow answers a question for the connection to whoever waits; in dag.test() that need not be who asked.
+            prepare=self.get_conn,
+            dialog_id=checked,
+            interval=INTERVAL if interval is None else interval,
+            clock=self._clock,
         )
+        return indicator
 
     def send_typing(self, dialog_id: str | int, *, status: str | None = None, duration: float | None = None) -> None:
         """Send one typing signal (``im.dialog.writing``, or ``imbot.v2.Chat.InputAction.notify`` with a status).
@@ -324,7 +342,7 @@ class Bitrix24Hook(BaseHook):
         from airflow_provider_b24.chat.typing import signal
         from airflow_provider_b24.rest.errors import ConfigurationError
 
-        settings = self._settings or self._take(self.get_connection(self.bitrix24_conn_id))
+        settings = self._sync_settings()
         if status is not None and settings.bot is None:
             raise ConfigurationError(
                 f"status is {status!r}, and the connection {self.bitrix24_conn_id!r} has no bot to show it",
@@ -340,7 +358,8 @@ class Bitrix24Hook(BaseHook):
 
         settings = await self._asettings()
         return shared_board(
-            (settings.credential, settings.bot, settings.transport), lambda: self._new_async_client(settings)
+            (settings.credential, settings.tokens, settings.bot, settings.transport),
+            lambda: self._new_async_client(settings),
         )
 
     def test_connection(self) -> tuple[bool, str]:
@@ -364,30 +383,38 @@ class Bitrix24Hook(BaseHook):
         worker.join(_TEST_SECONDS)
         return outcome[0] if outcome else (False, f"The portal did not answer within {_TEST_SECONDS:.0f} s.")
 
-    def _take(self, connection: Connection) -> Settings:
-        """Understand a connection, and have its secrets masked in logs."""
-        from airflow.sdk.log import mask_secret
+    def _sync_settings(self) -> Settings:
+        """What the connection says; its secrets are masked from then on."""
+        if self._settings is None:
+            from airflow.sdk.exceptions import AirflowNotFoundException
 
-        settings = self._read(connection, connection.extra_dejson)
-        for secret in settings.secrets:
-            mask_secret(secret)
-        return settings
+            from airflow_provider_b24.hooks.masking import mask
+
+            try:
+                connection = self.get_connection(self.bitrix24_conn_id)
+            except AirflowNotFoundException:
+                raise self._missing() from None
+            settings = _read(connection, connection.extra_dejson)
+            mask(settings.secrets)
+            self._settings = settings
+        return self._settings
 
     async def _asettings(self) -> Settings:
         if self._settings is None:
-            from airflow.sdk import log
+            from airflow.sdk.exceptions import AirflowNotFoundException
 
-            connection = await self._aconnection()
+            from airflow_provider_b24.hooks.masking import mask
+
+            try:
+                connection = await self._aconnection()
+            except AirflowNotFoundException:
+                raise self._missing() from None
             extra = (
                 await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else connection.extra_dejson
             )
-            settings = self._read(connection, extra)
-            for secret in settings.secrets:
-                if hasattr(log, "amask_secret") and _can_await_supervisor():
-                    await log.amask_secret(secret)
-                else:
-                    await asyncio.to_thread(log.mask_secret, secret)
-        assert self._settings is not None
+            settings = _read(connection, extra)
+            await asyncio.to_thread(mask, settings.secrets)
+            self._settings = settings
         return self._settings
 
     async def _aconnection(self) -> Connection:
@@ -398,22 +425,18 @@ class Bitrix24Hook(BaseHook):
 
         return await sync_to_async(self.get_connection)(self.bitrix24_conn_id)
 
-    def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
-        from airflow_provider_b24.hooks.settings import read_settings
+    def _missing(self) -> Bitrix24Error:
+        from airflow_provider_b24.rest.errors import ConfigurationError
 
-        self._settings = read_settings(
-            host=connection.host,
-            port=connection.port,
-            schema=connection.schema,
-            login=connection.login,
-            password=connection.password,
-            extra=extra,
+        return ConfigurationError(
+            f"Airflow has no connection {self.bitrix24_conn_id!r}",
+            advice="Add it (type: Bitrix24), or name another one as bitrix24_conn_id.",
         )
-        return self._settings
 
     def _peer_of(self, settings: Settings) -> Peer:
         """What is known of the portal; one for all clients of this hook."""
         if self._peer is None:
+            from airflow_provider_b24.hooks.masking import MaskingTokenStore
             from airflow_provider_b24.rest.conversation import Peer
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
             from airflow_provider_b24.rest.shared import bucket_for
@@ -423,7 +446,7 @@ class Bitrix24Hook(BaseHook):
                 store = MemoryTokenStore(settings.tokens)
             self._peer = Peer(
                 settings.credential,
-                tokens=store,
+                tokens=MaskingTokenStore(store, settings.secrets) if store is not None else None,
                 bucket=bucket_for(settings.credential.address, settings.plan) if settings.plan else None,
                 clock=self._clock,
                 secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
@@ -436,6 +459,19 @@ class Bitrix24Hook(BaseHook):
         with self._lock:
             peer = self._peer_of(settings)
         return AsyncClient(peer, settings.transport)
+
+
+def _read(connection: Connection, extra: Mapping[str, Any]) -> Settings:
+    from airflow_provider_b24.hooks.settings import read_settings
+
+    return read_settings(
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        login=connection.login,
+        password=connection.password,
+        extra=extra,
+    )
 
 
 def _call(method: str, params: Params | None, version: Literal[2, 3] = 2) -> Call:

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_b24.chat.typing import Bot
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook, forms
+from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.pacing import PLANS, Plan
+from airflow_provider_b24.rest.protocol import as_number
 from airflow_provider_b24.rest.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -59,15 +61,16 @@ class Settings:
 
     @property
     def secrets(self) -> set[str]:
-        """What must never be shown, in each form in which it may turn up."""
+        """What must never be shown."""
         found = set(self.credential.secrets)
         if self.tokens is not None:
             found.update(self.tokens.secrets)
         if self.bot is not None and self.bot.token:
             found.add(self.bot.token)
         if self.transport.proxy and "@" in self.transport.proxy:
-            found.add(self.transport.proxy)
-        return {form for secret in found for form in forms(secret)}
+            password = urlsplit(self.transport.proxy).password or ""
+            found.update({self.transport.proxy, password, unquote(password)} - {""})
+        return found
 
 
 def read_settings(
@@ -85,8 +88,13 @@ def read_settings(
         secret in it.
     """
     host = (host or "").strip()
+    login = (login or "").strip()
     password = (password or "").strip()
-    given = {name: value for name, value in (extra or {}).items() if value not in (None, "")}
+    given = {
+        name: value.strip() if isinstance(value, str) else value
+        for name, value in (extra or {}).items()
+        if value is not None and str(value).strip()
+    }
     unknown = sorted(str(name) for name in given if name not in EXTRAS)
     if unknown:
         log.warning("The Bitrix24 connection has extra fields without a meaning: %s", ", ".join(unknown))
@@ -104,7 +112,7 @@ def read_settings(
     if is_app:
         credential, tokens = _application(_address(host, port, schema), given)
     else:
-        credential = _webhook(host, port, schema, (login or "").strip(), password)
+        credential = _webhook(host, port, schema, login, password)
     return Settings(credential, tokens, _bot(given), _transport(given), _plan(given))
 
 
@@ -114,6 +122,13 @@ def _webhook(host: str, port: int | None, schema: str | None, login: str, passwo
             "the connection has no password",
             advice="Put the whole webhook URL there, or the webhook's code (then host and login are needed as well); "
             "for an OAuth application give client_id, client_secret, access_token and refresh_token as extra fields.",
+        )
+    if login and not (login.isascii() and login.isdecimal()):
+        # Not shown: whoever mixed the fields up has put the code or the whole URL here.
+        raise ConfigurationError(
+            "the login of the connection is not a number",
+            advice="It is the webhook's user id, the number after /rest/ in its URL; with the whole URL in the "
+            "password it may stay empty.",
         )
     if "/" in password:
         webhook = Webhook.of_url(password if "://" in password else f"https://{password}")
@@ -191,7 +206,12 @@ def _bot(extra: Mapping[str, Any]) -> Bot | None:
 def _transport(extra: Mapping[str, Any]) -> Transport:
     settings: dict[str, Any] = {}
     if "timeout" in extra:
-        settings["read_timeout"] = _number("timeout", extra["timeout"])
+        settings["read_timeout"] = timeout = _number("timeout", extra["timeout"])
+        if not 0 < timeout < 86400:
+            raise ConfigurationError(
+                f"timeout is {timeout:g}",
+                advice="It is how many seconds to wait for an answer, above 0; the portal itself gives up after 60.",
+            )
     if "verify" in extra:
         verify = extra["verify"]
         flag = {"true": True, "false": False, "1": True, "0": False}.get(str(verify).strip().lower())
@@ -225,17 +245,15 @@ def _plan(extra: Mapping[str, Any]) -> Plan | None:
 
 
 def _number(name: str, value: Any) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise ConfigurationError(f"{name} is {value!r}", advice="It is a number.")
+    number = None if isinstance(value, bool) else as_number(value)
+    if number is None:
+        # Not shown: a token may have got into the wrong field.
+        raise ConfigurationError(f"{name} of the connection is not a number", advice=f"Give {name} as a number.")
+    return number
 
 
 def _whole(name: str, value: Any) -> int:
     number = _number(name, value)
     if number != int(number) or number <= 0:
-        raise ConfigurationError(f"{name} is {value!r}", advice="It is a whole number above zero.")
+        raise ConfigurationError(f"{name} is {number:g}", advice="It is a whole number above zero.")
     return int(number)
