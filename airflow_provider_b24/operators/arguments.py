@@ -9,12 +9,20 @@ from typing import Any
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 
+def is_known(value: Any) -> bool:
+    """Whether a value is known while the DAG is parsed: it is no template, and not the result of another task."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    # What Airflow resolves when the task runs: results of tasks, DAG parameters, literals.
+    return not hasattr(value, "iter_references")
+
+
 def check_unless_template(check: Callable[..., object], value: Any, *names: str) -> None:
-    """Check a value that is known now; a template or the result of another task is checked when the task runs.
+    """Check a value that is known now; any other is checked when the task runs.
 
     :param check: raises what the author of the DAG is to see.
     """
-    if isinstance(value, int) or (isinstance(value, str) and "{{" not in value and "{%" not in value):
+    if is_known(value):
         check(value, *names)
 
 

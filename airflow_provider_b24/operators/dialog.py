@@ -228,11 +228,18 @@ class DialogUnreadOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Mark as unread."""
+        from airflow_provider_b24.rest.errors import NotFoundError
+
         with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
-            return hook.call(
-                "im.dialog.unread",
-                {"DIALOG_ID": hook.dialog_id(self.dialog_id), "MESSAGE_ID": check_message_id(self.message_id)},
-            )
+            params = {"DIALOG_ID": hook.dialog_id(self.dialog_id), "MESSAGE_ID": check_message_id(self.message_id)}
+            result = hook.call("im.dialog.unread", params)
+            if result is False:
+                raise NotFoundError(
+                    f"nothing was marked in the dialog {params['DIALOG_ID']}",
+                    method="im.dialog.unread",
+                    advice=f"Is the message {params['MESSAGE_ID']} in it, and has the account access to it?",
+                )
+        return result
 
 
 def _in(duration: float) -> str:

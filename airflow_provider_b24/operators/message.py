@@ -11,7 +11,7 @@ from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id, message_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
-from airflow_provider_b24.operators.arguments import check_unless_template
+from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,10 +76,11 @@ class MessageAddOperator(BaseOperator):
         self.reply_id = reply_id
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
-        check_unless_template(check_message_id, reply_id, "reply_id")
-        if message is None and attach is None:
+        if reply_id is not None:
+            check_unless_template(check_message_id, reply_id, "reply_id")
+        if is_known(message) and is_known(attach):
             # The same words as when the task runs.
-            message_params("1")
+            message_params("1", message, attach=attach)
 
     def execute(self, context: Context) -> int:
         """Post it."""

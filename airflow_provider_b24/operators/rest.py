@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseOperatorMeta
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
@@ -17,15 +18,32 @@ from airflow_provider_b24.rest.methods import check_method
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+
+def _renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """``params`` of a REST method, not Airflow's ``params``, which every operator takes and mixes with the DAG's."""
+    if "params" not in arguments:
+        return dict(arguments)
+    if "rest_params" in arguments:
+        raise TypeError("params and rest_params are two names of one argument: give one of them")
+    return {"rest_params" if name == "params" else name: value for name, value in arguments.items()}
 
 
 class _ParamsAreRest(BaseOperatorMeta):
-    """``params`` of a REST method, not Airflow's ``params``, which every operator takes and mixes with the DAG's."""
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if "params" in kwargs:
-            kwargs["rest_params"] = kwargs.pop("params")
-        return super().__call__(*args, **kwargs)
+        # Airflow makes the tasks of a mapped operator itself, and gives them its own params.
+        return super().__call__(*args, **(kwargs if "_airflow_from_mapped" in kwargs else _renamed(kwargs)))
+
+
+class _Partial(OperatorPartial):
+    def expand(self, **mapped: Any) -> MappedOperator:
+        return super().expand(**_renamed(mapped))
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        if isinstance(kwargs, Sequence):
+            kwargs = [_renamed(item) if isinstance(item, Mapping) else item for item in kwargs]
+        return super().expand_kwargs(kwargs, strict=strict)
 
 
 class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
@@ -37,8 +55,9 @@ class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
     it.
 
     :param method: the method's name, such as ``crm.item.get``. Templated.
-    :param params: its parameters by name, or a list for the methods that take them by position; in ``partial``
-        under the name ``rest_params``. Templated.
+    :param params: its parameters by name, or a list for the methods that take them by position. The task keeps
+        them as ``rest_params``; under that name they are in dictionaries that another task gives to
+        ``expand_kwargs``. Templated.
     :param version: 3 for a method of REST 3.0. Default 2.
     :param max_result_bytes: the largest result, as JSON, that is put into XCom. Default 1,000,000.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
@@ -69,12 +88,22 @@ class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
         check_unless_template(check_method, method)
         if version not in (2, 3):
             raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+        if rest_params is not None:
+            check_unless_template(_check_params, rest_params)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """The arguments that all tasks have which ``expand`` makes of this."""
+        airflows = super().partial(**_renamed(kwargs))
+        # What is thrown away says so if nobody has called its expand.
+        airflows._expand_called = True
+        return _Partial(operator_class=cls, kwargs=airflows.kwargs, params=airflows.params)
 
     def execute(self, context: Context) -> Any:
         """Make the call."""
         with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             result = hook.call(self.method, self.rest_params, version=self.version)
-            size = len(json.dumps(result, ensure_ascii=False).encode())
+            size = len(json.dumps(result, ensure_ascii=False).encode(errors="surrogatepass"))
             self.log.info("%s returned %s bytes", self.method, f"{size:,}")
             if self.do_xcom_push and size > self.max_result_bytes:
                 raise ConfigurationError(
@@ -84,3 +113,11 @@ class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
                     "a file or a table, set do_xcom_push=False, or raise max_result_bytes.",
                 )
         return result
+
+
+def _check_params(params: object) -> None:
+    if isinstance(params, (str, bytes)) or not isinstance(params, (Mapping, Sequence)):
+        raise ConfigurationError(
+            f"params is a {type(params).__name__}",
+            advice="Give a mapping of names to values, or a list for the methods that take them by position.",
+        )
