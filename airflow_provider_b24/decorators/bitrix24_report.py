@@ -50,6 +50,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        # Airflow infers from "-> dict" that the result is to be split; but the result is the id of the message.
+        kwargs["multiple_outputs"] = False
         super().__init__(
             kwargs_to_upstream={"python_callable": python_callable, "op_args": op_args, "op_kwargs": op_kwargs},
             python_callable=python_callable,
