@@ -182,6 +182,7 @@ def test_the_request_of_a_batch() -> None:
 
 
 def test_no_calls_no_request() -> None:
+    nothing: Any
     for nothing in ({}, []):
         steps, outcome = carried_out(nothing)
         assert steps == []
