@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_b24.chat.signals import LASTS
-from airflow_provider_b24.chat.typing import Light
+from airflow_provider_b24.chat.typing import Light, foreseen
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.triggers.siblings import Siblings, alook
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ class DialogWritingTrigger(BaseTrigger):
         self.run_id = run_id
         self.poll_interval = poll_interval
         self.status = status
+        self._blind = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments; no secret is among them."""
@@ -101,7 +101,7 @@ class DialogWritingTrigger(BaseTrigger):
                             board = await stack.enter_async_context(await hook.signal_board())
                         await self._signal(hook, board)
                     except Exception as error:
-                        light.failed(now, _as_ours(error))
+                        light.failed(now, foreseen(error))
                     else:
                         light.sent(now)
                         signals += 1
@@ -116,10 +116,14 @@ class DialogWritingTrigger(BaseTrigger):
         assert self.dag_id
         assert self.run_id
         try:
-            return await alook(self.dag_id, self.run_id, self.task_ids)
+            siblings = await alook(self.dag_id, self.run_id, self.task_ids)
         except Exception as error:
-            log.warning("The watched tasks could not be looked at (%s); trying again.", type(error).__name__)
+            if not self._blind:
+                log.warning("The watched tasks can not be looked at (%s); trying on.", type(error).__name__)
+            self._blind = True
             return Siblings(working=False, finished=False)
+        self._blind = False
+        return siblings
 
     def _pause(self, light: Light, end: float | None) -> float:
         now = _now()
@@ -131,7 +135,3 @@ class DialogWritingTrigger(BaseTrigger):
 
 def _now() -> float:
     return dt.datetime.now(dt.timezone.utc).timestamp()
-
-
-def _as_ours(error: Exception) -> Bitrix24Error:
-    return error if isinstance(error, Bitrix24Error) else Bitrix24Error(f"unforeseen {type(error).__name__}")

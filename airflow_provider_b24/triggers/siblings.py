@@ -61,15 +61,20 @@ def look(dag_id: str, run_id: str, task_ids: Sequence[str]) -> Siblings:
 
 
 async def alook(dag_id: str, run_id: str, task_ids: Sequence[str]) -> Siblings:
-    """The state of other tasks, asked from inside a trigger."""
+    """The state of other tasks, asked from inside a trigger.
+
+    :raises TypeError: for an answer of another kind, which must not be taken for an empty one.
+    """
     from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import GetTaskStates
+    from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
     answers = []
     for names in questions(task_ids):
         message = GetTaskStates(dag_id=dag_id, task_ids=names, run_ids=[run_id])
         answer = await task_runner.SUPERVISOR_COMMS.asend(message)
-        answers.append((names, getattr(answer, "task_states", {}).get(run_id)))
+        if not isinstance(answer, TaskStatesResult):
+            raise TypeError(f"{type(answer).__name__} in answer to {type(message).__name__}")
+        answers.append((names, answer.task_states.get(run_id)))
     return _sum_up(answers)
 
 
