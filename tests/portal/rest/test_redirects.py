@@ -50,7 +50,8 @@ def test_the_call_goes_on_whole_at_the_new_address(
 
 def test_a_slash_at_the_end_is_no_other_path(driver: MakeDriver) -> None:
     with (
-        Scripted([ok(17)]) as new, Scripted([moved(lambda seen: f"{new.url}{seen.target}/?x=1")]) as old,
+        Scripted([ok(17)]) as new,
+        Scripted([moved(lambda seen: f"{new.url}{seen.target}/?x=1")]) as old,
         driver(webhook_peer(old.url)) as client,
     ):
         assert client.call(WRITE).result == 17
@@ -84,7 +85,8 @@ def test_the_secret_goes_nowhere_else(
     driver: MakeDriver, to: Callable[[Seen], str], words: str, everything_logged: pytest.LogCaptureFixture
 ) -> None:
     with (
-        Scripted([moved(to)]) as server, driver(webhook_peer(server.url)) as client,
+        Scripted([moved(to)]) as server,
+        driver(webhook_peer(server.url)) as client,
         pytest.raises(RedirectRefusedError, match=words) as caught,
     ):
         client.call(WRITE)
@@ -98,7 +100,8 @@ def test_the_secret_goes_nowhere_else(
 def test_round_in_a_circle(driver: MakeDriver) -> None:
     here = moved(lambda seen: f"http://{seen.headers['host']}{seen.target}")
     with (
-        Scripted([here], forever=True) as server, driver(webhook_peer(server.url)) as client,
+        Scripted([here], forever=True) as server,
+        driver(webhook_peer(server.url)) as client,
         pytest.raises(RedirectRefusedError, match="in a circle"),
     ):
         client.call(WRITE)
