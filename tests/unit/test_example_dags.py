@@ -57,6 +57,21 @@ def test_documentation_can_quote_parts(file: Path) -> None:
     assert len(set(starts)) == len(starts)
 
 
+def test_reading_loads_no_client_library() -> None:
+    code = """
+import runpy, sys
+from airflow.sdk import DAG, task
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    runpy.run_path(name)
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    done = subprocess.run([sys.executable, "-c", code, *map(str, FILES)], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout.splitlines()[-1].replace("'", '"'))
+    assert "airflow_provider_b24" in loaded
+    assert not {"requests", "urllib3", "httpx", "fastapi", "uvicorn"} & set(loaded)
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], FakePortal]]:
     """The final state of each DAG's run, and the portal on which they ran, one after the other."""

@@ -1,0 +1,39 @@
+"""All benchmarks, one line each: the ratio, what it is of, and the figures behind it.
+
+usage: python benchmarks/run.py
+
+The exit status is 1 if a budget is missed. One alone: ``python -m benchmarks.call_sync`` in the root of the
+repository.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, it knows its own folder only
+
+
+def main() -> int:
+    """Run them."""
+    with tempfile.TemporaryDirectory() as home:
+        for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
+            del os.environ[name]
+        os.environ["AIRFLOW_HOME"] = home
+        os.environ["NO_PROXY"] = "127.0.0.1"
+        from benchmarks import call_async, call_sync, import_cost
+
+        logging.disable(logging.INFO)
+        good = True
+        for benchmark in (import_cost, call_sync, call_async):
+            for result in benchmark.main():
+                print(result, flush=True)
+                good &= result.good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
