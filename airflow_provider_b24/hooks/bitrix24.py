@@ -414,6 +414,11 @@ class Bitrix24Hook(BaseHook):
             )
             settings = _read(connection, extra)
             await asyncio.to_thread(mask, settings.secrets)
+            with self._lock:
+                peer = self._peer_of(settings)
+            if peer.tokens is not None:
+                # A store may have newer tokens than the connection, and masks those that it loads.
+                await asyncio.to_thread(peer.tokens.load)
             self._settings = settings
         return self._settings
 

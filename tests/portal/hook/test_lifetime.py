@@ -9,6 +9,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.rest.credentials import Webhook
@@ -16,6 +17,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.hook.faces import eventually, open_connections
 from tests.unit.rest.clocks import FakeClock
+from tests.unit.triggers.comms import InProcessSupervisor
 
 
 @pytest.fixture
@@ -224,6 +226,17 @@ def test_airflow_makes_the_hook_of_a_connection(portal):
     assert isinstance(hook, Bitrix24Hook)
     assert hook.call("profile")["ID"] == "1"
     hook.close()
+
+
+def test_where_the_supervisor_can_not_be_awaited(portal, monkeypatch):
+    """In ``dag.test()`` tasks and triggers run in one process with it."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", InProcessSupervisor(), raising=False)
+
+    async def main():
+        async with Bitrix24Hook() as hook:
+            return (await hook.acall("profile"))["ID"]
+
+    assert asyncio.run(main()) == "1"
 
 
 def test_time_is_the_given_clocks(portal, connect):

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_b24.hooks import bitrix24, examine
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.conversation import Patience
 from airflow_provider_b24.testing import Fault
 
@@ -121,6 +122,22 @@ def test_whatever_the_portal_answers(portal, kind, method):
     assert len(text) < 600
     if method == "scope":
         assert text.startswith(f"Connected to {portal.url} as Anna Petrova")
+
+
+@pytest.mark.parametrize(("method", "words"), [("profile", "Unforeseen RuntimeError while"), ("scope", "unforeseen")])
+def test_what_nobody_foresaw(portal, monkeypatch, method, words):
+    real = Client.call
+
+    def sometimes(self, call, **options):
+        if call.method == method:
+            raise RuntimeError("s3cr3tc0de")
+        return real(self, call, **options)
+
+    monkeypatch.setattr(Client, "call", sometimes)
+    fine, text = Bitrix24Hook().test_connection()
+    assert fine is (method == "scope")
+    assert words in text
+    assert "s3cr3tc0de" not in text
 
 
 def test_no_scopes_to_be_read(portal):
