@@ -116,6 +116,7 @@ class Scripted:
     :param script: the actions in order; the last one is repeated if ``forever``, else what is not in the script is
         answered with status 599 (and counted in ``seen``).
     :param tls: speak TLS with this context.
+    :ivar arrived: set once a request has arrived.
     :param listening: False to take the port but refuse connections until :meth:`listen`.
     """
 
@@ -132,6 +133,7 @@ class Scripted:
         self.tls = tls
         self.seen: list[Seen] = []
         self.accepted = 0
+        self.arrived = threading.Event()
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -204,6 +206,7 @@ class Scripted:
             while (seen := _read_request(stream, number)) is not None:
                 with self._lock:
                     self.seen.append(seen)
+                self.arrived.set()
                 if not self._carry_out(self._next(), seen, sock):
                     break
             sock.shutdown(socket.SHUT_RDWR)
