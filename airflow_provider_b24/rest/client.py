@@ -37,6 +37,13 @@ T = TypeVar("T")
 # They write whole URLs: all of them at DEBUG, and those of answers with malformed headers at WARNING.
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(transport.SecretsOff())
+# What is raised before a connection is there to send on; see _Adapter.
+_NEVER_SENT = (
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ClosedPoolError,
+    requests.exceptions.InvalidURL,
+)
 # How much of an answer is read at once, in bytes.
 _PIECE = 1 << 16
 
@@ -223,10 +230,8 @@ class _Adapter(HTTPAdapter):
 
 def _may_have_left(error: BaseException) -> bool:
     """Whether the request may have reached the portal before this happened."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)):
+    # A ProxyError does not tell: urllib3 raises it for whatever happens on a connection by way of a proxy.
+    if any(isinstance(cause, _NEVER_SENT) for cause in transport.causes(error)):
         return False
-    if isinstance(error, requests.ConnectionError) and error.args:
-        reason = getattr(error.args[0], "reason", error.args[0])
-        return not isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ClosedPoolError))
     # What is neither library's own is the file of certificates that has gone.
     return isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError))

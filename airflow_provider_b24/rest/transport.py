@@ -189,17 +189,17 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
     :param sent: whether the library says that the request may have left.
     :param waited: the read time-out, for the case that it ended.
     """
-    causes = list(_causes(error))
-    for cause in causes:
+    found = list(causes(error))
+    for cause in found:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failure(f"the TLS certificate is not trusted: {cause.verify_message}", sent=False, certificate=True)
-    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
+    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in found):
         return (
             Failure(f"no answer within {waited:g} s", sent=True)
             if sent
             else Failure("no connection in time", sent=False)
         )
-    for cause in causes:
+    for cause in found:
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return Failure("the TLS connection broke off", sent=sent)
         if isinstance(cause, ssl.SSLError):
@@ -212,12 +212,12 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
             return Failure("the host can not be reached", sent=False)
     if sent:
         return Failure("the connection broke off before the answer was complete", sent=True)
-    if any("Proxy" in type(cause).__name__ or "Tunnel" in str(cause) for cause in causes):
+    if any("Proxy" in type(cause).__name__ or "Tunnel" in str(cause) for cause in found):
         return Failure("the proxy did not let the connection through", sent=False)
     return Failure("no connection could be made", sent=False)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An exception with all that it wraps, by whichever of the ways the libraries use."""
     seen: set[int] = set()
     waiting: list[object] = [error]
