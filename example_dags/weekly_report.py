@@ -1,7 +1,7 @@
 """A weekly sales report, with "is typing…" in the chat for as long as it is being made.
 
-Reads every deal that was created in the last weeks from the CRM, adds them up by stage and by week, and
-posts the report in a group chat. Reading thousands of deals takes a while; meanwhile whoever waits for the
+Reads every deal of the CRM that moved to another stage in the last weeks, adds them up by stage and by week,
+and posts the report in a group chat. Reading thousands of deals takes a while; meanwhile whoever waits for the
 figures sees that somebody is at it. If anything fails, nothing is posted and the indicator goes out.
 
 Needs the connection ``bitrix24_default`` with the scopes ``im`` and ``crm``.
@@ -61,7 +61,7 @@ def weekly_report():
                 {
                     "entityTypeId": 2,
                     "select": ["id", "stageId", "opportunity", "currencyId", "movedTime"],
-                    "filter": {">=createdTime": since.isoformat()},
+                    "filter": {">=movedTime": since.isoformat()},
                 },
             )
             # Every deal comes by once, page after page; none is kept.
@@ -93,7 +93,7 @@ def day(moment):
 def as_text(weeks, deals_in, by_stage, won_in) -> str:
     """The report in BBCode, in the currency of most deals. [CODE] keeps columns under each other."""
     if not deals_in:
-        return f"[B]Sales report[/B]\nNo deal was created since {weeks[0]}."
+        return f"[B]Sales report[/B]\nNo deal has moved since {weeks[0]}."
     currencies: Counter[str] = Counter()
     for (currency, _), number in deals_in.items():
         currencies[currency] += number
@@ -105,7 +105,7 @@ def as_text(weeks, deals_in, by_stage, won_in) -> str:
         f"[B]Sales report, week of {weeks[-1]}[/B]",
         f"Won: [B]{won[-1]:,.0f} {currency}[/B]" + (f", {changes[-1]} on the week before" if changes[-1] else ""),
         "",
-        f"[B]Deals created since {weeks[0]}, by stage[/B]",
+        f"[B]Deals that moved since {weeks[0]}, by stage[/B]",
         "[CODE]",
         f"{'Stage':<20}{'Deals':>7}{currency:>16}",
     ]

@@ -149,7 +149,7 @@ def test_report_counts_in_the_currency_of_most_deals(weekly_report: dict[str, An
 
 def test_report_without_deals(weekly_report: dict[str, Any]) -> None:
     text = weekly_report["as_text"](["2025-01-06", "2025-01-13"], Counter(), defaultdict(float), defaultdict(float))
-    assert text.endswith("No deal was created since 2025-01-06.")
+    assert text.endswith("No deal has moved since 2025-01-06.")
 
 
 def test_weeks_begin_on_monday_in_the_zone_of_the_portal(weekly_report: dict[str, Any]) -> None:
@@ -158,3 +158,24 @@ def test_weeks_begin_on_monday_in_the_zone_of_the_portal(weekly_report: dict[str
     monday_of = weekly_report["monday_of"]
     assert monday_of(datetime.fromisoformat("2025-01-12T23:30:00+03:00")).isoformat() == "2025-01-06T00:00:00+03:00"
     assert monday_of(datetime.fromisoformat("2025-01-13T00:10:00+03:00")).isoformat() == "2025-01-13T00:00:00+03:00"
+
+
+README = re.findall(r"```python\n(.*?)```", (FOLDER.parent / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [number for number, block in enumerate(README) if "@dag" in block])
+def test_readme_dags_are_read(tmp_path: Path, number: int) -> None:
+    (tmp_path / "readme.py").write_text(README[number])
+    bag = DagBag(str(tmp_path))
+    assert bag.import_errors == {}
+    assert len(bag.dags) == 1
+
+
+def test_readme_tests_pass(tmp_path: Path) -> None:
+    blocks = [block for block in README if "bitrix24_portal" in block]
+    assert len(blocks) == 1
+    (tmp_path / "test_readme.py").write_text(blocks[0])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
