@@ -85,7 +85,7 @@ class Light:
         self._until = until
         self._due = float("-inf")
         self._lit_until = float("-inf")
-        self._told = False
+        self._told: set[int] = set()
         self._over = False
 
     def wait(self, now: float) -> float | None:
@@ -104,10 +104,12 @@ class Light:
         self._due = at + self._interval / 3
         if error.permanent and not error.effect_unknown:
             self._over = True
-        if not self._told:
-            self._told = True
+        # A signal that is skipped is nothing to worry about, and must not hide a failure later on.
+        level = logging.INFO if isinstance(error, LimitError) else logging.WARNING
+        if level not in self._told:
+            self._told.add(level)
             log.log(
-                logging.INFO if isinstance(error, LimitError) else logging.WARNING,
+                level,
                 "The typing indicator of %s could not be lit%s; the work goes on without it. %s",
                 self._dialog_id,
                 " and is given up" if self._over else "",

@@ -94,6 +94,14 @@ def test_a_skipped_signal_is_no_reason_for_a_warning(caplog):
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
+def test_a_skipped_signal_does_not_hide_a_failure(caplog):
+    caplog.set_level(logging.DEBUG)
+    light = Light("chat5")
+    for error in (LowBucketError("skipped"), LowBucketError("skipped"), AccessDeniedError("no"), NotSentError("no")):
+        light.failed(0, error)
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
 def test_a_permanent_failure_ends_it(caplog):
     light = Light("chat5")
     light.failed(0, AccessDeniedError("Action unavailable", code="ACCESS_ERROR"))

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, task
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
@@ -274,6 +274,31 @@ def test_watching_a_task_that_is_not_there(portal, dag, context, supervised):
     )
     with pytest.raises(AirflowFailException, match=r"names 'nothing', which the DAG has not. $"):
         writing(task_id="t2", while_running="nothing", dag=dag).execute(context)
+
+
+def test_watching_creates_no_dependency(dag):
+    @task
+    def build():
+        return 1
+
+    called = build()
+    typing = writing(while_running=[called])
+    assert typing.while_running == ["build"]
+    assert typing.get_flat_relative_ids(upstream=True) == typing.get_flat_relative_ids(upstream=False) == set()
+
+
+def test_mapped_it_watches_and_is_checked_too(portal, dag, context, supervised):
+    supervised(Supervisor([("build", -1, "running")]))
+    build = RestOperator(task_id="build", method="profile")
+    mapped = DialogWritingOperator.partial(task_id="typing", while_running=["build"]).expand(
+        dialog_id=["chat2935", "chat2938"]
+    )
+    operator = mapped.unmap({"dialog_id": "chat2938"})
+    assert isinstance(operator, DialogWritingOperator)
+    assert deferred(operator, context).trigger.serialize()[1]["dialog_id"] == "chat2938"
+    mapped >> build
+    with pytest.raises(AirflowFailException, match="'typing' is needed by 'build'"):
+        mapped.unmap({"dialog_id": "chat2938"}).execute(context)
 
 
 def test_others_may_come_before_and_after(portal, dag, context, supervised):
