@@ -170,7 +170,7 @@ class Body:
 
     def whole(self) -> bytes | Failure:
         """All of it, or why not."""
-        if self._unpacker is not None and self._size and not self._unpacker.eof and not self._problem:
+        if self._unpacker is not None and self._pieces and not self._unpacker.eof and not self._problem:
             self._problem = "the answer's compression is broken"
         return Failure(self._problem, sent=True) if self._problem else b"".join(self._pieces)
 
@@ -192,7 +192,8 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
     found = list(causes(error))
     for cause in found:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure(f"the TLS certificate is not trusted: {cause.verify_message}", sent=False, certificate=True)
+            reason = getattr(cause, "verify_message", None) or "no reason given"
+            return Failure(f"the TLS certificate is not trusted: {reason}", sent=False, certificate=True)
     if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in found):
         return (
             Failure(f"no answer within {waited:g} s", sent=True)
@@ -203,7 +204,8 @@ def describe(error: BaseException, *, sent: bool, waited: float) -> Failure:
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return Failure("the TLS connection broke off", sent=sent)
         if isinstance(cause, ssl.SSLError):
-            return Failure(f"TLS failed ({cause.reason})" if cause.reason else "TLS failed", sent=sent)
+            reason = getattr(cause, "reason", None)
+            return Failure(f"TLS failed ({reason})" if reason else "TLS failed", sent=sent)
         if isinstance(cause, socket.gaierror):
             return Failure("the host name can not be resolved", sent=False)
         if isinstance(cause, ConnectionRefusedError):

@@ -166,11 +166,12 @@ def test_a_renewal_with_a_broken_token_is_for_the_server_to_refuse() -> None:
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
 )
 
 
-@given(st.dictionaries(st.text(), _values) | st.lists(_values))
+@given(st.dictionaries(st.text(), _values, max_size=5) | st.lists(_values, max_size=5))
 def test_what_json_knows_arrives_as_it_was(params: Any) -> None:
     try:
         body = encode(Call("m", params), PORTAL, HOOK).body
