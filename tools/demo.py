@@ -22,6 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pendulum
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, it knows its own folder only
 
@@ -134,7 +136,7 @@ def run_dag(airflow: Airflow, portal: FakePortal) -> Outcome:
     began = next((moment for moment, line in log_lines(airflow, run) if line == FIRST_LINE), None)
     if began is None:
         raise DemoError(f"{FIRST_LINE!r} is not in the log of the task\n{task_log(airflow, run)}")
-    started, ended = (datetime.fromisoformat(task[name]).timestamp() for name in ("start_date", "end_date"))
+    started, ended = epoch(task["start_date"]), epoch(task["end_date"])
     return Outcome(
         messages,
         began,
@@ -142,6 +144,13 @@ def run_dag(airflow: Airflow, portal: FakePortal) -> Outcome:
         portal.lit_share(CHAT, began, messages[0].date.timestamp()),
         portal.lit_share(CHAT, started, ended),
     )
+
+
+def epoch(text: str) -> float:
+    """Seconds since the epoch. Python 3.10 does not read all that Airflow writes, pendulum does."""
+    moment = pendulum.parse(text)
+    assert isinstance(moment, pendulum.DateTime)
+    return moment.timestamp()
 
 
 def log_lines(airflow: Airflow, run: str) -> list[tuple[float, str]]:
@@ -152,7 +161,7 @@ def log_lines(airflow: Airflow, run: str) -> list[tuple[float, str]]:
     found = []
     for line in lines:
         if isinstance(line, dict) and line.get("timestamp"):
-            moment = datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00")).timestamp()
+            moment = epoch(line["timestamp"])
             errors = [f"  {error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or []]
             found.append((moment, "\n".join([line["event"], *errors])))
     return found
