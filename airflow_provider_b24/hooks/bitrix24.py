@@ -13,8 +13,6 @@ from weakref import WeakKeyDictionary
 from airflow.sdk import BaseHook
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
     from airflow_provider_b24.chat.board import SignalBoard
     from airflow_provider_b24.chat.message import Blocks
     from airflow_provider_b24.chat.typing import TypingIndicator
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.clock import Clock
     from airflow_provider_b24.rest.conversation import Peer
     from airflow_provider_b24.rest.credentials import TokenStore
-    from airflow_provider_b24.rest.errors import Bitrix24Error
     from airflow_provider_b24.rest.protocol import Call
 
     Params = Mapping[str, Any] | Sequence[Any]
@@ -386,34 +383,16 @@ class Bitrix24Hook(BaseHook):
     def _sync_settings(self) -> Settings:
         """What the connection says; its secrets are masked from then on."""
         if self._settings is None:
-            from airflow.sdk.exceptions import AirflowNotFoundException
+            from airflow_provider_b24.hooks.connection import read_connection
 
-            from airflow_provider_b24.hooks.masking import mask
-
-            try:
-                connection = self.get_connection(self.bitrix24_conn_id)
-            except AirflowNotFoundException:
-                raise self._missing() from None
-            settings = _read(connection, connection.extra_dejson)
-            mask(settings.secrets)
-            self._settings = settings
+            self._settings = read_connection(self, self.bitrix24_conn_id)
         return self._settings
 
     async def _asettings(self) -> Settings:
         if self._settings is None:
-            from airflow.sdk.exceptions import AirflowNotFoundException
+            from airflow_provider_b24.hooks.connection import aread_connection
 
-            from airflow_provider_b24.hooks.masking import mask
-
-            try:
-                connection = await self._aconnection()
-            except AirflowNotFoundException:
-                raise self._missing() from None
-            extra = (
-                await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else connection.extra_dejson
-            )
-            settings = _read(connection, extra)
-            await asyncio.to_thread(mask, settings.secrets)
+            settings = await aread_connection(self, self.bitrix24_conn_id)
             with self._lock:
                 peer = self._peer_of(settings)
             if peer.tokens is not None:
@@ -421,22 +400,6 @@ class Bitrix24Hook(BaseHook):
                 await asyncio.to_thread(peer.tokens.load)
             self._settings = settings
         return self._settings
-
-    async def _aconnection(self) -> Connection:
-        # Where tasks run in one process (dag.test), the supervisor can not be awaited.
-        if _can_await_supervisor():
-            return await self.aget_connection(self.bitrix24_conn_id)
-        from asgiref.sync import sync_to_async
-
-        return await sync_to_async(self.get_connection)(self.bitrix24_conn_id)
-
-    def _missing(self) -> Bitrix24Error:
-        from airflow_provider_b24.rest.errors import ConfigurationError
-
-        return ConfigurationError(
-            f"Airflow has no connection {self.bitrix24_conn_id!r}",
-            advice="Add it (type: Bitrix24), or name another one as bitrix24_conn_id.",
-        )
 
     def _peer_of(self, settings: Settings) -> Peer:
         """What is known of the portal; one for all clients of this hook."""
@@ -466,19 +429,6 @@ class Bitrix24Hook(BaseHook):
         return AsyncClient(peer, settings.transport)
 
 
-def _read(connection: Connection, extra: Mapping[str, Any]) -> Settings:
-    from airflow_provider_b24.hooks.settings import read_settings
-
-    return read_settings(
-        host=connection.host,
-        port=connection.port,
-        schema=connection.schema,
-        login=connection.login,
-        password=connection.password,
-        extra=extra,
-    )
-
-
 def _call(method: str, params: Params | None, version: Literal[2, 3] = 2) -> Call:
     from airflow_provider_b24.rest.protocol import Call
 
@@ -498,13 +448,6 @@ def _calls(calls: Mapping[str, tuple[str, Params]] | Sequence[tuple[str, Params]
             )
         made[key] = _call(pair[0], pair[1])
     return made
-
-
-def _can_await_supervisor() -> bool:
-    from airflow.sdk.execution_time import task_runner
-
-    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    return comms is None or hasattr(comms, "asend")
 
 
 def _sentence(error: Exception) -> str:

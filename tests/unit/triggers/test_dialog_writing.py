@@ -273,15 +273,15 @@ def test_a_connection_that_can_not_be_read_now_is_read_later(portal, monkeypatch
     from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 
     tries = []
-    real = Bitrix24Hook._aconnection
+    real = Bitrix24Hook.aget_connection
 
-    async def sometimes(self):
+    async def sometimes(self, conn_id):
         tries.append(1)
         if len(tries) < 3:
             raise RuntimeError("s3cret")
-        return await real(self)
+        return await real(conn_id)
 
-    monkeypatch.setattr(Bitrix24Hook, "_aconnection", sometimes)
+    monkeypatch.setattr(Bitrix24Hook, "aget_connection", sometimes)
     assert run(until(0.2)) >= 1
     assert caplog.text.count("unforeseen RuntimeError") == 1
     assert "s3cret" not in caplog.text
