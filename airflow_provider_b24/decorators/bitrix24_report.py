@@ -72,7 +72,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
                 # A connection that can not work is better known before an hour of work than after it.
                 hook.get_conn()
                 typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status)
-            with typing:
+            # The function's own calls of the portal fail as the operators' do.
+            with typing, no_vain_retries():
                 result = super().execute(context)
             with no_vain_retries():
                 message_id = hook.send_message(self.dialog_id, **_parameters(result))

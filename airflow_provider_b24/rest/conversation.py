@@ -331,8 +331,10 @@ def _draw(peer: Peer, call: Call) -> float:
     if peer.bucket is None:
         return 0.0
     now = peer.clock.monotonic()
-    if call.priority is Priority.TYPING and peer.bucket.is_low(now):
-        raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
+    if call.priority is Priority.TYPING:
+        if not peer.bucket.draw_signal(now):
+            raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
+        return 0.0
     return peer.bucket.draw(now)
 
 

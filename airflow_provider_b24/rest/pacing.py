@@ -16,6 +16,10 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 # A request on its way is counted by the portal when it arrives, not when it is sent; two that travel at
 # different speeds arrive closer together than they were sent. One request less than the limit covers that.
 _MARGIN = 1.0
+# Work that needs every request there is must not put the typing indicator out: one request is kept for signals, and
+# is used once in this many seconds at the most.
+_SPARE = 1.0
+_SIGNAL_EVERY = 5.0
 # A refusal in spite of the arithmetic means that others draw on the same bucket: halve, then recover slowly.
 _BACKED_OFF = 0.5
 _RECOVERY = 1.05
@@ -57,8 +61,8 @@ class Bucket(Protocol):
     def draw(self, now: float) -> float:
         """Reserve one request; seconds to wait before sending it."""
 
-    def is_low(self, now: float) -> bool:
-        """Whether what can be skipped should be."""
+    def draw_signal(self, now: float) -> bool:
+        """Reserve one request to be sent at once; False if it is to be skipped."""
 
     def refused(self, now: float) -> None:
         """The portal refused a request."""
@@ -80,6 +84,7 @@ class LeakyBucket:
         self._at = float("-inf")
         self._pace = 1.0
         self._tried_from = float("-inf")
+        self._spare_from = float("-inf")
 
     def draw(self, now: float) -> float:
         """Reserve one request.
@@ -92,11 +97,24 @@ class LeakyBucket:
         over = self._level - self._room
         return over / self._rate if over > 0 else 0.0
 
-    def is_low(self, now: float) -> bool:
-        """Whether less than a quarter of the burst is left, so that what can be skipped should be."""
+    def draw_signal(self, now: float) -> bool:
+        """Reserve one request that is sent at once or not at all: a typing signal.
+
+        While less than a quarter of the burst is left, one in 5 s goes out at the most, from what is kept for
+        signals; the others are to be skipped.
+
+        :param now: the clock's monotonic seconds.
+        """
         self._leak(now)
         # One that finds the bucket empty keeps nobody waiting, however small the bucket is.
-        return self._level + 1 > max(1.0, 0.75 * self._room)
+        if self._level + 1 > max(1.0, 0.75 * self._room):
+            if now < self._spare_from or self._room + _SPARE > self.plan.burst:
+                return False
+            # Draws made before this one do not know of it; the spare is free again when the last of them is sent.
+            backlog = max(0.0, self._level + 1 - self._room) / self._rate
+            self._spare_from = now + max(_SIGNAL_EVERY, backlog)
+        self._level += 1
+        return True
 
     def refused(self, now: float) -> None:
         """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""
@@ -115,7 +133,7 @@ class LeakyBucket:
 
     @property
     def _room(self) -> float:
-        return max(1.0, self.plan.burst - _MARGIN)
+        return max(1.0, self.plan.burst - _MARGIN - _SPARE)
 
     @property
     def _rate(self) -> float:

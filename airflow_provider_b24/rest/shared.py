@@ -23,10 +23,10 @@ class SharedBucket:
         with self._lock:
             return self._bucket.draw(now)
 
-    def is_low(self, now: float) -> bool:
-        """Whether what can be skipped should be."""
+    def draw_signal(self, now: float) -> bool:
+        """Reserve one request to be sent at once; False if it is to be skipped."""
         with self._lock:
-            return self._bucket.is_low(now)
+            return self._bucket.draw_signal(now)
 
     def refused(self, now: float) -> None:
         """The portal refused a request."""

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_b24.decorators.bitrix24_report import Bitrix24ReportOperator
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.testing import Fault
@@ -152,6 +153,17 @@ def test_if_the_function_fails_nothing_is_posted(portal, run, asynchronous, erro
         run(report(aweekly if asynchronous else weekly))
     assert [call.method for call in portal.calls] in ([], ["im.dialog.writing"])
     eventually(lambda: threading.active_count() <= threads)
+
+
+def test_what_the_function_is_refused_for_good_fails_without_retries(portal, run):
+    portal.scopes = ["im"]
+
+    def deals():
+        return str(len(list(Bitrix24Hook().iterate("crm.item.list", {"entityTypeId": 2}))))
+
+    with pytest.raises(AirflowFailException, match="insufficient_scope"):
+        run(report(deals))
+    assert texts(portal) == []
 
 
 def test_an_unknown_outcome_fails_without_retries(portal, run):

@@ -34,13 +34,13 @@ def test_the_vendors_plans() -> None:
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     bucket = LeakyBucket(Plan(50, 2))
     waits = [bucket.draw(100.0) for _ in range(53)]
-    # one request less than the plan's 50: they need not arrive as evenly as they were sent
-    assert waits == [0.0] * 49 + [0.5, 1.0, 1.5, 2.0]
+    # two requests less than the plan's 50: they need not arrive as evenly as they were sent, and one is for typing
+    assert waits == [0.0] * 48 + [0.5, 1.0, 1.5, 2.0, 2.5]
 
 
 def test_the_bucket_empties_with_time() -> None:
     bucket = LeakyBucket(Plan(50, 2))
-    for _ in range(49):
+    for _ in range(48):
         assert bucket.draw(0.0) == 0.0
     assert bucket.draw(10.0) == 0.0
     for _ in range(19):
@@ -50,7 +50,7 @@ def test_the_bucket_empties_with_time() -> None:
 
 
 def test_a_clock_that_goes_back_changes_nothing() -> None:
-    bucket = LeakyBucket(Plan(3, 1))
+    bucket = LeakyBucket(Plan(4, 1))
     assert [bucket.draw(10.0), bucket.draw(5.0), bucket.draw(10.0)] == [0.0, 0.0, 1.0]
 
 
@@ -79,31 +79,45 @@ def test_the_pace_never_falls_to_nothing_and_recovers() -> None:
     assert bucket.draw(3168.0) == 1.0
 
 
-@pytest.mark.parametrize(("burst", "free"), [(1, 1), (2, 1), (3, 1), (50, 36), (250, 186)])
-def test_when_signals_are_skipped(burst: float, free: int) -> None:
+@pytest.mark.parametrize(("burst", "free", "spare"), [(1, 1, 0), (2, 1, 1), (3, 1, 1), (50, 36, 1), (250, 186, 1)])
+def test_when_signals_are_skipped(burst: float, free: int, spare: int) -> None:
     bucket = LeakyBucket(Plan(burst, 2))
-    sent = 0
-    while not bucket.is_low(0.0):
-        bucket.draw(0.0)
-        sent += 1
-    assert sent == free
-    assert not bucket.is_low(1000.0)
+    assert sum(bucket.draw_signal(0.0) for _ in range(400)) == free + spare
+    assert bucket.draw_signal(1000.0)
 
 
-def test_asking_whether_it_is_low_is_no_draw() -> None:
-    bucket = LeakyBucket(Plan(3, 1))
-    assert [bucket.is_low(0.0) for _ in range(9)] == [False] * 9
+def test_work_that_needs_every_request_leaves_one_for_a_signal() -> None:
+    bucket, now, signals, late = LeakyBucket(Plan(50, 2)), 0.0, [], 0.0
+    while now < 600:
+        now += bucket.draw(now)
+        if now >= (signals[-1] if signals else 0) + 12:
+            assert bucket.draw_signal(now)
+            assert not bucket.draw_signal(now + 4.9)
+            signals.append(now)
+        late = max(late, now - (signals[-1] if signals else 0))
+    assert len(signals) >= 48
+    assert late < 13
 
 
-@given(st.lists(st.floats(0, 5), max_size=200), st.floats(1, 100), st.floats(0.1, 10))
-def test_what_waits_as_told_is_never_refused(pauses: list[float], burst: float, rate: float) -> None:
-    bucket, now, sent = LeakyBucket(Plan(burst, rate)), 0.0, []
-    for pause in pauses:
+def test_a_signal_does_not_jump_a_long_queue_twice() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    waits = [bucket.draw(0.0) for _ in range(148)]
+    assert waits[-1] == 50.0
+    assert [second for second in range(55) if bucket.draw_signal(float(second))] == [0, 51]
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200), st.floats(1, 100), st.floats(0.1, 10))
+def test_what_waits_as_told_is_never_refused(draws: list[tuple[float, bool]], burst: float, rate: float) -> None:
+    bucket, now, work, signals = LeakyBucket(Plan(burst, rate)), 0.0, [], []
+    for pause, is_signal in draws:
         now += pause
-        sent.append(now + bucket.draw(now))
-    assert sent == sorted(sent)
+        if not is_signal:
+            work.append(now + bucket.draw(now))
+        elif bucket.draw_signal(now):
+            signals.append(now)
+    assert work == sorted(work)
     level = at = 0.0
-    for when in sent:
+    for when in sorted(work + signals):
         level = max(0.0, level - (when - at) * rate) + 1
         at = when
         assert level <= max(2.0, burst) + 1e-6
@@ -129,7 +143,7 @@ def test_one_bucket_for_a_portal_in_this_process() -> None:
     assert bucket_for(here, Plan(50, 2)) is bucket_for(here, Plan(50, 2))
     assert bucket_for(here, Plan(50, 2)) is not bucket_for(there, Plan(50, 2))
     bucket = bucket_for(here, Plan(3, 1))
-    assert [bucket.draw(0.0), bucket.is_low(0.0), bucket.draw(0.0), bucket.draw(0.0)] == [0.0, True, 0.0, 1.0]
+    assert [bucket.draw(0.0), bucket.draw_signal(0.0), bucket.draw_signal(0.0)] == [0.0, True, False]
     bucket.refused(0.0)
     bucket.accepted()
     assert bucket.draw(0.0) == pytest.approx(2.0 / 0.525)
