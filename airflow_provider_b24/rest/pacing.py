@@ -120,6 +120,8 @@ class LeakyBucket:
         """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""
         self._leak(now)
         self._level = max(self._level, self._room)
+        # What is kept for signals was not kept: for now one would be refused as well.
+        self._spare_from = max(self._spare_from, now + _SIGNAL_EVERY)
         # Refusals of requests that were drawn at one pace are one sign, not many: it is not halved again before the
         # first request drawn at the new pace is sent.
         if now >= self._tried_from:

@@ -424,8 +424,8 @@ def test_signals_are_not_sent_again() -> None:
 
 def test_a_batch_of_signals_gives_way() -> None:
     bucket = LeakyBucket(Plan(50, 2))
-    for _ in range(40):
-        bucket.draw(0.0)
+    while bucket.draw_signal(0.0):
+        pass
     steps, outcome = carried_out([SIGNAL], by=peer(bucket=bucket, clock=FakeClock(now=0.0)))
     assert steps == []
     assert type(outcome) is LowBucketError

@@ -69,6 +69,12 @@ def test_refusals_of_requests_under_way_together_halve_the_pace_once() -> None:
     assert bucket.draw(0.5) == 1.0
 
 
+def test_after_a_refusal_nothing_is_left_for_signals_either() -> None:
+    bucket = LeakyBucket(Plan(50, 2))
+    bucket.refused(0.0)
+    assert [second for second in range(12) if bucket.draw_signal(float(second))] == [5, 10]
+
+
 def test_the_pace_never_falls_to_nothing_and_recovers() -> None:
     bucket = LeakyBucket(Plan(50, 2))
     for second in range(0, 3200, 32):
