@@ -72,6 +72,8 @@ class AsyncDriver:
 
     def __exit__(self, *exc: object) -> None:
         self._loop.run_until_complete(self.client.aclose())
+        # as asyncio.run() ends
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
