@@ -93,7 +93,8 @@ def test_when_signals_are_skipped(burst: float, free: int, spare: int) -> None:
 
 
 def test_work_that_needs_every_request_leaves_one_for_a_signal() -> None:
-    bucket, now, signals, late = LeakyBucket(Plan(50, 2)), 0.0, [], 0.0
+    bucket, now, late = LeakyBucket(Plan(50, 2)), 0.0, 0.0
+    signals: list[float] = []
     while now < 600:
         now += bucket.draw(now)
         if now >= (signals[-1] if signals else 0) + 12:
@@ -114,7 +115,9 @@ def test_a_signal_does_not_jump_a_long_queue_twice() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200), st.floats(1, 100), st.floats(0.1, 10))
 def test_what_waits_as_told_is_never_refused(draws: list[tuple[float, bool]], burst: float, rate: float) -> None:
-    bucket, now, work, signals = LeakyBucket(Plan(burst, rate)), 0.0, [], []
+    bucket, now = LeakyBucket(Plan(burst, rate)), 0.0
+    work: list[float] = []
+    signals: list[float] = []
     for pause, is_signal in draws:
         now += pause
         if not is_signal:
