@@ -177,12 +177,15 @@ def test_low_in_requests_the_signal_is_skipped(connect, caplog):
     with FakePortal(bucket=(50, 2.0)) as portal:
         connect(portal.connection(), burst=10, rate=0.1)
         with Bitrix24Hook() as hook:
-            for _ in range(7):
+            for _ in range(6):
                 hook.call("server.time")
+            # One request is kept for a signal; the next one is skipped.
             with hook.typing("chat2935"):
+                eventually(lambda: len(portal.signals("chat2935")) == 1)
+            with hook.typing("2"):
                 eventually(lambda: "skipped" in caplog.text)
             hook.send_message("chat2935", "work goes first")
-        assert portal.signals("chat2935") == []
+        assert portal.signals("2") == []
         assert len(portal.messages("chat2935")) == 1
     assert "skipped, for the request limit is nearly used up" in caplog.text
 
