@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.rest.conversation import Patience, Peer, Step
+    from airflow_provider_b24.rest.conversation import Step
+    from airflow_provider_b24.rest.peer import Patience, Peer
     from airflow_provider_b24.rest.protocol import Priority, Reply
 
 _ID = re.compile(r"^(chat|sg)?[1-9][0-9]{0,18}$")

@@ -20,8 +20,8 @@ from types import TracebackType
 
 from airflow_provider_b24.chat.signals import INTERVAL, LASTS, STATUS_PREFIX, check_interval, check_status
 from airflow_provider_b24.rest.clock import Clock, SystemClock
-from airflow_provider_b24.rest.conversation import Patience
 from airflow_provider_b24.rest.errors import Bitrix24Error, LimitError
+from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call, Priority
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.batch import BatchReply
     from airflow_provider_b24.rest.client import Client
     from airflow_provider_b24.rest.clock import Clock
-    from airflow_provider_b24.rest.conversation import Peer
     from airflow_provider_b24.rest.credentials import TokenStore
+    from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.protocol import Call
 
     Params = Mapping[str, Any] | Sequence[Any]
@@ -405,8 +405,8 @@ class Bitrix24Hook(BaseHook):
         """What is known of the portal; one for all clients of this hook."""
         if self._peer is None:
             from airflow_provider_b24.hooks.masking import MaskingTokenStore
-            from airflow_provider_b24.rest.conversation import Peer
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
+            from airflow_provider_b24.rest.peer import Peer
             from airflow_provider_b24.rest.shared import bucket_for
 
             store = self._token_store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_b24.rest.conversation import Patience
 from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.conversation import Patience, Peer, Step, Wait, cleaned, converse
+from airflow_provider_b24.rest.conversation import Step, Wait, cleaned, converse
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -27,6 +27,7 @@ from airflow_provider_b24.rest.errors import (
     error_for,
 )
 from airflow_provider_b24.rest.methods import Params
+from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import (
     Call,
     Priority,

@@ -8,15 +8,13 @@ itself, so the synchronous and the asynchronous driver carry out the very same d
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.clock import Clock, SystemClock
-from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, Webhook, redact
+from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook, redact
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
     Bitrix24Error,
@@ -31,7 +29,7 @@ from airflow_provider_b24.rest.errors import (
     RedirectRefusedError,
     TokenExpiredError,
 )
-from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
+from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import (
     Call,
     Priority,
@@ -98,119 +96,6 @@ class Failure:
 
 Step = Send | Wait | Renew
 Conversation = Generator[Step, Any, Reply]
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a call goes on trying.
-
-    :ivar tries: how often a call is sent in all when the portal can not be reached, or when a call that may
-        be repeated has no usable answer. Default 4.
-    :ivar pause: seconds before the second try; doubled for each further one, with jitter. Default 0.5.
-    :ivar limits: seconds a call waits in all for limits of the portal. Default 900.
-    :ivar operating: the longest single wait for an operating budget, in seconds; a longer one is raised with
-        ``retry_after``. Default 60.
-    :ivar answer: seconds to wait for each answer. Default None: what the transport is set to.
-    """
-
-    tries: int = 4
-    pause: float = 0.5
-    limits: float = 900.0
-    operating: float = 60.0
-    answer: float | None = None
-
-
-class Peer:
-    """A portal as one credential knows it now: where it lives, how fast it may be called, what proves a call.
-
-    :param credential: webhook or application.
-    :param tokens: where an application's tokens are kept; required for an :class:`OAuthApp`.
-    :param bucket: the request limit, or None where there is none. Shared by all who call that portal.
-    :param patience: how long to go on trying.
-    :param clock: time.
-    :param jitter: a number from 0 to 1, drawn anew for each pause.
-    :param secrets: what else must not be shown, such as a bot's token.
-    :raises ConfigurationError: for an application without a token store.
-    """
-
-    def __init__(
-        self,
-        credential: Credential,
-        *,
-        tokens: TokenStore | None = None,
-        bucket: Bucket | None = None,
-        patience: Patience | None = None,
-        clock: Clock | None = None,
-        jitter: Callable[[], float] = random.random,
-        secrets: tuple[str, ...] = (),
-    ) -> None:
-        if isinstance(credential, OAuthApp) and tokens is None:
-            raise ConfigurationError(
-                "an application's tokens are missing",
-                advice="Give access_token and refresh_token, or a token store.",
-            )
-        self.credential = credential
-        self.tokens = tokens
-        self._current: Tokens | None = None
-        self._former: Tokens | None = None
-        self.address = credential.address
-        self.bucket = bucket
-        self.budget = OperatingBudget()
-        self.patience = patience or Patience()
-        self.clock: Clock = clock or SystemClock()
-        self.jitter = jitter
-        self._secrets = secrets
-
-    def __repr__(self) -> str:
-        return f"Peer({self.credential!r})"
-
-    def proof(self) -> Webhook | Tokens:
-        """What a call carries to be accepted."""
-        if isinstance(self.credential, Webhook):
-            return self.credential
-        if self._current is None:
-            assert self.tokens is not None
-            self._current = self.tokens.load()
-        return self._current
-
-    def adopt(self, tokens: Tokens) -> None:
-        """Call with these tokens from now on, and where the authorisation server says the portal lives."""
-        if tokens != self._current:
-            self._former, self._current = self._current, tokens
-        if not tokens.endpoint:
-            return
-        try:
-            named = Address.of_url(tokens.endpoint)
-        except ConfigurationError:
-            return
-        if named != self.address and self.address.may_become(named):
-            self.move(named)
-
-    def move(self, address: Address) -> None:
-        """Call the portal at another address from now on; said once in the log."""
-        if address != self.address:
-            log.warning(
-                "The portal %s has moved to %s: calls go there from now on. Change the host of the Airflow connection.",
-                self.address,
-                address,
-            )
-            self.address = address
-
-    def redact(self, text: str) -> str:
-        """The text without any secret of this peer."""
-        secrets = self.credential.secrets + self._secrets
-        # An answer may still speak of the tokens that were renewed meanwhile.
-        for tokens in (self._current, self._former):
-            secrets += tokens.secrets if tokens is not None else ()
-        return redact(text, secrets)
-
-    def backoff(self, attempt: int, patience: Patience | None = None) -> float:
-        """Seconds of pause after the given try (1 for the first).
-
-        :param patience: instead of the peer's own.
-        """
-        # No pause is longer than the exponent makes sense: a float would overflow.
-        return float((patience or self.patience).pause * 2 ** min(attempt - 1, 30) * (0.5 + self.jitter()))
 
 
 def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Conversation:

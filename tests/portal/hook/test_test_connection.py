@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_b24.hooks import bitrix24, examine
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.rest.client import Client
-from airflow_provider_b24.rest.conversation import Patience
+from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.testing import Fault
 
 

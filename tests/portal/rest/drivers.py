@@ -11,8 +11,8 @@ from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.batch import BatchReply
 from airflow_provider_b24.rest.client import Client
-from airflow_provider_b24.rest.conversation import Peer
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
+from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Reply
 from airflow_provider_b24.rest.transport import Transport
 from tests.unit.rest.clocks import FakeClock

@@ -17,9 +17,9 @@ import pytest
 
 from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.client import Client
-from airflow_provider_b24.rest.conversation import Patience
 from airflow_provider_b24.rest.errors import ConfigurationError, NotSentError, OutcomeUnknownError
 from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.rest.drivers import CODE, QUICK, SECRETS, AsyncDriver, MakeDriver, SyncDriver, webhook_peer
 from tests.portal.rest.leaks import found, leaks
@@ -354,7 +354,8 @@ def test_a_batch_and_a_list(driver: MakeDriver) -> None:
 
 
 def test_a_conversation_of_several_calls(driver: MakeDriver) -> None:
-    from airflow_provider_b24.rest.conversation import Peer, converse
+    from airflow_provider_b24.rest.conversation import converse
+    from airflow_provider_b24.rest.peer import Peer
 
     def twice(peer: Peer) -> Any:
         first = yield from converse(peer, READ)

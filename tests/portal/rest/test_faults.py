@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_b24.rest.conversation import Peer
 from airflow_provider_b24.rest.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -23,6 +22,7 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
     UnexpectedReplyError,
 )
+from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority
 from tests.portal.rest.drivers import QUICK, SECRETS, MakeDriver, app_peer, webhook_peer
 from tests.portal.rest.leaks import found, leaks

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_b24.rest.conversation import Peer
 from airflow_provider_b24.rest.errors import RedirectRefusedError
 from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.rest.drivers import OLD, SECRETS, MakeDriver, app_peer, webhook_peer
 from tests.portal.rest.leaks import found, leaks

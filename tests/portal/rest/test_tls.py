@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_b24.rest.conversation import Patience
 from airflow_provider_b24.rest.errors import CertificateError, ConfigurationError, NotSentError, OutcomeUnknownError
+from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from airflow_provider_b24.rest.transport import Transport
 from tests.portal.rest.certificates import Authority

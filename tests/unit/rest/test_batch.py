@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.batch import BatchReply, command, converse_batch, references
-from airflow_provider_b24.rest.conversation import Failure, Patience, Peer, Send, Wait
+from airflow_provider_b24.rest.conversation import Failure, Send, Wait
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import (
     AccessDeniedError,
@@ -30,6 +30,7 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
 )
 from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
 from tests.portal.rest.leaks import leaks
 from tests.unit.rest.clocks import FakeClock

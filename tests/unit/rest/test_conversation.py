@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import SystemClock
-from airflow_provider_b24.rest.conversation import Failure, Patience, Peer, Renew, Send, Wait, converse, renewal
+from airflow_provider_b24.rest.conversation import Failure, Renew, Send, Wait, converse, renewal
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -23,6 +23,7 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
 )
 from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
 from tests.portal.rest.leaks import found, leaks
 from tests.unit.rest.clocks import FakeClock

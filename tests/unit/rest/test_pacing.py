@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.conversation import Patience, Peer, Send, Wait, converse
+from airflow_provider_b24.rest.conversation import Send, Wait, converse
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.pacing import PLANS, Bucket, LeakyBucket, OperatingBudget, Plan
+from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request
 from airflow_provider_b24.rest.shared import SharedBucket, bucket_for
 from tests.unit.rest.simulation import SimulatedPortal, World
