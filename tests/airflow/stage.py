@@ -1,0 +1,144 @@
+"""What the tests with a real Airflow play on: portals in this process, Airflow beside it, one of each for all tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_b24.testing import FakePortal, Fault
+from tests.airflow.client import Run, until
+from tests.airflow.components import Airflow
+
+DAGS = Path(__file__).parent / "dags"
+
+# How many dialogs the DAG keep_for_many types in.
+MANY = 30
+
+# What befalls the signals of keep_for_shaky.
+TROUBLES = ("html_502", "reset", "json_500", "query_limit")
+
+# Of the webhook and the bot in every portal.
+OWNER, BOT = 1, 101
+
+# A run starts processes; two cores start a dozen at once so slowly that times say nothing any more.
+STAGGER_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run, and the dialog that is its own."""
+
+    run: Run
+    portal: FakePortal
+    dialog: str
+
+    @property
+    def signals(self) -> list[float]:
+        """When the portal took the typing signals, in seconds since the epoch."""
+        return [signal.time for signal in self.portal.signals(self.dialog)]
+
+    def wait_for_signals(self, count: int) -> None:
+        """Wait until there are so many in all."""
+        until(lambda: len(self.signals) >= count, f"{count} signals of {self.run!r}", 40, self.run.describe)
+
+
+class Stage:
+    """Airflow and its portals.
+
+    ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
+    faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
+    portal in the cloud does.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.portal = FakePortal(seed_deals=40)
+        self.shaky = FakePortal()
+        self.trouble = FakePortal()
+        self.busy = FakePortal(bucket=(50, 2.0))
+        self._home = home
+        self._started = 0.0
+
+    def connections(self) -> dict[str, Mapping[str, Any]]:
+        """What Airflow has in its environment; the connection ``stored`` is in its database."""
+        with FakePortal() as gone:
+            dead = gone.connection()
+        self.dead_code = dead["password"]
+        return {
+            "bitrix24_default": self.portal.connection(),
+            "by_url": {"conn_type": "bitrix24", "password": self.portal.webhook_url, "extra": {"plan": "unlimited"}},
+            "oauth": self.portal.oauth_connection(),
+            "bot": self.portal.bot_connection(),
+            "shaky": self.shaky.connection(),
+            "trouble": self.trouble.connection(),
+            "busy": self.busy.connection(),
+            "dead": dead,
+        }
+
+    def start(self, stack: ExitStack) -> None:
+        """Start everything; it stops with the stack."""
+        for portal in (self.portal, self.shaky, self.trouble, self.busy):
+            stack.enter_context(portal)
+        self.airflow = Airflow(self._home, DAGS, self.connections())
+        stack.callback(self._stop_airflow)
+        self.airflow.start()
+        stored = self.portal.bot_connection()
+        self.airflow.store_connection("stored", stored)
+        # The first task and the first trigger load what the others find loaded.
+        assert self.play("warm_up").run.wait() == "success", self.airflow.output()
+
+    def play(self, dag_id: str, *, portal: FakePortal | None = None, **conf: Any) -> Scene:
+        """Start a run with a dialog of its own."""
+        portal = portal or self.portal
+        time.sleep(max(0.0, self._started + STAGGER_SECONDS - time.monotonic()))
+        self._started = time.monotonic()
+        dialog = conf.pop("dialog", None) or portal.add_chat(dag_id, members=(OWNER, BOT))
+        return Scene(self.airflow.client.trigger(dag_id, dialog=dialog, **conf), portal, dialog)
+
+    def play_long_runs(self) -> dict[str, Scene]:
+        """Start what takes a while, and go on when all of it waits in the triggerer."""
+        for number in range(MANY):
+            self.busy.add_chat(f"Team {number}")
+        scenes = {
+            "keep_for": self.play("keep_for"),
+            "keep_for_shaky": self.play("keep_for_shaky", portal=self.trouble, connection="trouble"),
+            "keep_for_many": self.play("keep_for_many", portal=self.busy, dialog="chat2951"),
+        }
+        for dag_id in ("keep_for", "keep_for_shaky"):
+            scenes[dag_id].run.wait_for("typing", "deferred")
+        for kind in TROUBLES:
+            self.trouble.faults.add(Fault(kind, method="im.dialog.writing"))
+        return scenes
+
+    def _stop_airflow(self) -> None:
+        left = self.airflow.stop()
+        assert not left, f"still running after Airflow was stopped: {left}"
+
+
+_shared: list[tuple[Stage, ExitStack]] = []
+_users: set[object] = set()
+
+
+@contextmanager
+def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The one stage of this test run: the first who asks sets it up, the last who goes takes it down."""
+    user = object()
+    if not _shared:
+        stage, stack = Stage(tmp_path_factory.mktemp("airflow")), ExitStack()
+        with ExitStack() as guard:
+            guard.push(stack)
+            stage.start(stack)
+            guard.pop_all()
+        _shared.append((stage, stack))
+    _users.add(user)
+    try:
+        yield _shared[0][0]
+    finally:
+        _users.discard(user)
+        if not _users:
+            _shared.pop()[1].close()

@@ -1,0 +1,93 @@
+"""After all runs: no secret in any log, in the database, or in what a task leaves behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from airflow_provider_b24.testing import FakePortal
+from tests.airflow.components import texts
+from tests.airflow.stage import Scene, Stage
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture(scope="module")
+def talkative(stage: Stage) -> Scene:
+    scene = stage.play("talkative")
+    scene.run.wait()
+    return scene
+
+
+@pytest.fixture(scope="module")
+def unreachable(stage: Stage) -> Scene:
+    """A task that fails with all that an error of ours has; beside it others that leave something behind."""
+    scenes = [stage.play(dag_id) for dag_id in ("unreachable", "any_method")]
+    for scene in scenes:
+        scene.run.wait()
+    return scenes[0]
+
+
+def secrets_of(portal: FakePortal) -> set[str]:
+    access = portal.access
+    return {access.webhook_code, access.client_secret, portal.bot_token, *access._access, *access._refresh}
+
+
+@pytest.fixture(scope="module")
+def secrets(stage: Stage) -> set[str]:
+    portals = (stage.portal, stage.shaky, stage.trouble, stage.busy)
+    found = {secret for portal in portals for secret in secrets_of(portal)} | {stage.dead_code}
+    assert len(found) >= 2 * len(portals) + 4
+    return found
+
+
+def test_a_portal_that_is_not_there(unreachable: Scene) -> None:
+    assert unreachable.run.state == "failed"
+    assert "the connection was refused" in unreachable.run.log("dead")
+
+
+def test_no_secret_in_any_log(stage: Stage, secrets: set[str], unreachable: Scene) -> None:
+    logs = {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.home / "logs")}
+    logs |= {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.logs)}
+
+    # The right ones were read.
+    assert any("trigger" in path.name for path in logs)
+    assert any("dag_id=unreachable" in str(path) for path in logs)
+    assert {f"{name}.log" for name in stage.airflow.components} <= {path.name for path in logs}
+    assert found_in(logs, secrets) == []
+
+
+def test_no_secret_in_the_database(stage: Stage, secrets: set[str], unreachable: Scene) -> None:
+    with closing(sqlite3.connect(stage.airflow.home / "airflow.db")) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = {name: str(database.execute(f'SELECT * FROM "{name}"').fetchall()) for name in tables}
+
+    # The right ones were read.
+    assert "crm.item.get" in rows["rendered_task_instance_fields"]
+    assert "stageId" in rows["xcom"]
+    assert "stored" in rows["connection"]
+    assert "unreachable" in rows["log"]
+    assert found_in(rows, secrets) == []
+
+
+# Last, for Airflow masks what a task prints in the task's log only: its LocalExecutor repeats it in clear in the
+# output of the scheduler, whatever secret it is.
+def test_a_printed_secret_is_masked(stage: Stage, secrets: set[str], talkative: Scene) -> None:
+    log = talkative.run.log("prints_the_code")
+    assert "the code is ***" in log
+    assert "/rest/1/***" in log
+    assert "bot_token is ***" in talkative.run.log("prints_bot_token")
+    assert "the code was ***" in talkative.run.log("fails_with_the_code")
+    assert found_in(dict(texts(stage.airflow.home / "logs")), secrets) == []
+
+
+def found_in(text_by_place: Mapping[Any, str], secrets: set[str]) -> list[tuple[str, int]]:
+    """Where, and which by number: a failing test must not print what it looks for."""
+    hits = set()
+    for place, text in text_by_place.items():
+        hits |= {(str(place), number) for number, secret in enumerate(sorted(secrets)) if secret in text}
+    return sorted(hits)

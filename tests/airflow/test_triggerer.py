@@ -1,0 +1,65 @@
+"""The triggerer dies, or is stopped, while it types."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.airflow.client import until
+from tests.airflow.light import NOTICED
+from tests.airflow.stage import Scene, Stage
+
+pytestmark = pytest.mark.airflow
+
+SECONDS = 45
+
+
+@pytest.fixture(scope="module")
+def scenes(stage: Stage, long_runs: dict[str, Scene]) -> Iterator[dict[str, Scene]]:
+    """Two runs that survive a killed and a stopped triggerer; the others are to know nothing of it."""
+    for scene in long_runs.values():
+        scene.run.wait()
+    triggerer = stage.airflow.components["triggerer"]
+    scenes = {dag_id: stage.play(dag_id) for dag_id in ("keep_for_restarted", "beside_restarted")}
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        seen = {dag_id: len(scene.signals) for dag_id, scene in scenes.items()}
+        for dag_id, scene in scenes.items():
+            scene.run.wait_for("typing", "deferred")
+            scene.wait_for_signals(seen[dag_id] + 3)
+        triggerer.stop(number)
+        triggerer.start()
+    yield scenes
+    until(lambda: stage.airflow.client.get("monitor/health")["triggerer"]["status"] == "healthy", "it", 30)
+
+
+def test_keep_for_ends_when_it_was_to_end(scenes: dict[str, Scene]) -> None:
+    scene = scenes["keep_for_restarted"]
+
+    assert scene.run.wait() == "success"
+    start = scene.signals[0]
+    assert start + SECONDS - 1 <= scene.run.task("typing").end <= start + SECONDS + 2 * NOTICED
+    assert len(scene.run.tries("typing")) == 1
+    assert scene.portal.lit_share(scene.dialog, start, start + SECONDS) == 1.0
+
+
+def test_the_watched_tasks_are_still_watched(scenes: dict[str, Scene]) -> None:
+    scene = scenes["beside_restarted"]
+
+    assert scene.run.wait() == "success"
+    work = scene.run.task("work")
+    assert len(scene.run.tries("typing")) == 1
+    assert scene.portal.lit_share(scene.dialog, scene.signals[0], work.end) == 1.0
+    assert work.end - NOTICED - 2 < scene.signals[-1] < work.end + NOTICED
+    assert work.end <= scene.run.task("typing").end <= work.end + 2 * NOTICED
+
+
+def test_no_triggerer_goes_on_in_secret(stage: Stage, scenes: dict[str, Scene]) -> None:
+    triggerer = stage.airflow.components["triggerer"]
+    killed, stopped, running = triggerer.sessions
+    left = {os.getsid(process.pid) for process in stage.airflow.processes()}
+
+    assert running in left
+    assert not {killed, stopped} & left
