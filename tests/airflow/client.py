@@ -57,6 +57,11 @@ class Client:
         made = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         return Run(self, dag_id, made["dag_run_id"])
 
+    def running(self) -> list[Run]:
+        """The runs that have not ended."""
+        found = self.get("dags/~/dagRuns", state=["running", "queued"], limit=100)["dag_runs"]
+        return [Run(self, one["dag_id"], one["dag_run_id"]) for one in found]
+
     @staticmethod
     def _checked(reply: requests.Response) -> Any:
         assert reply.ok, f"{reply.request.method} {reply.url}: {reply.status_code} {reply.text}"

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 # Seconds in which a change of a task's state has to show in the chat: the trigger looks once a second, and two
 # cores that start other tasks meanwhile take their time.
 NOTICED = 3.0
 
 # Between two signals in the DAGs of these tests.
 INTERVAL = 2.0
+
+# A share of time, which is a sum of differences.
+ALWAYS = pytest.approx(1.0, abs=1e-6)
 
 Span = tuple[float, float]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_b24.testing import FakePortal, Fault
 from tests.airflow.client import Run, until
@@ -116,6 +117,10 @@ class Stage:
         return scenes
 
     def _stop_airflow(self) -> None:
+        # The scheduler would wait for tasks that a failed test has left at work.
+        with suppress(requests.ConnectionError):
+            for run in self.airflow.client.running():
+                run.mark_run("failed")
         left = self.airflow.stop()
         assert not left, f"still running after Airflow was stopped: {left}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.airflow.light import ALWAYS
 from tests.airflow.stage import BOT, OWNER, Stage
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("long_runs")]
@@ -54,7 +55,7 @@ def test_beside_other_tasks_one_signal_is_sent(desk: Desk) -> None:
 def test_keep_for_works(desk: Desk) -> None:
     signals = desk.signals("keep_for_alone")
     assert len(signals) == 2
-    assert desk.portal.lit_share(desk.dialogs["keep_for_alone"], signals[0], signals[0] + 4) == 1.0
+    assert desk.portal.lit_share(desk.dialogs["keep_for_alone"], signals[0], signals[0] + 4) == ALWAYS
 
 
 def test_a_report_works(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.airflow.client import until
-from tests.airflow.light import NOTICED
+from tests.airflow.light import ALWAYS, NOTICED
 from tests.airflow.stage import Scene, Stage
 
 pytestmark = pytest.mark.airflow
@@ -42,7 +42,7 @@ def test_keep_for_ends_when_it_was_to_end(scenes: dict[str, Scene]) -> None:
     start = scene.signals[0]
     assert start + SECONDS - 1 <= scene.run.task("typing").end <= start + SECONDS + 2 * NOTICED
     assert len(scene.run.tries("typing")) == 1
-    assert scene.portal.lit_share(scene.dialog, start, start + SECONDS) == 1.0
+    assert scene.portal.lit_share(scene.dialog, start, start + SECONDS) == ALWAYS
 
 
 def test_the_watched_tasks_are_still_watched(scenes: dict[str, Scene]) -> None:
@@ -51,7 +51,7 @@ def test_the_watched_tasks_are_still_watched(scenes: dict[str, Scene]) -> None:
     assert scene.run.wait() == "success"
     work = scene.run.task("work")
     assert len(scene.run.tries("typing")) == 1
-    assert scene.portal.lit_share(scene.dialog, scene.signals[0], work.end) == 1.0
+    assert scene.portal.lit_share(scene.dialog, scene.signals[0], work.end) == ALWAYS
     assert work.end - NOTICED - 2 < scene.signals[-1] < work.end + NOTICED
     assert work.end <= scene.run.task("typing").end <= work.end + 2 * NOTICED
 

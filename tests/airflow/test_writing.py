@@ -7,7 +7,7 @@ import math
 import pytest
 
 from airflow_provider_b24.testing import Fault
-from tests.airflow.light import NOTICED
+from tests.airflow.light import ALWAYS, NOTICED
 from tests.airflow.stage import MANY, TROUBLES, Scene, Stage
 
 pytestmark = pytest.mark.airflow
@@ -89,7 +89,7 @@ def test_trouble_does_not_end_the_typing(stage: Stage, long_runs: dict[str, Scen
     first = scene.signals[0]
 
     assert len([call for call in stage.trouble.calls if call.status != 200]) == len(TROUBLES)
-    assert stage.trouble.lit_share(scene.dialog, first, first + 36) == 1.0
+    assert stage.trouble.lit_share(scene.dialog, first, first + 36) == ALWAYS
     # Once as a failure, and once as a signal that the limit leaves no room for.
     assert scene.run.log("typing").count("could not be lit") == 2
 
@@ -101,7 +101,7 @@ def test_kept_lit_for_a_while(stage: Stage, long_runs: dict[str, Scene]) -> None
     task = run.task("typing")
     start, end = keep_for.signals[0], keep_for.signals[0] + 30
 
-    assert stage.portal.lit_share(keep_for.dialog, start, end) == 1.0
+    assert stage.portal.lit_share(keep_for.dialog, start, end) == ALWAYS
     assert end - 1 <= task.end <= end + 2 * NOTICED
     assert keep_for.signals[-1] <= end
     # A client shows the last signal for 25 s: one that is sent later than necessary keeps it lit for too long.
@@ -125,7 +125,7 @@ def test_many_signals_share_their_requests(stage: Stage, long_runs: dict[str, Sc
     assert len(batches) + len(single) - MANY <= by_trigger / 3
     for dialog in dialogs:
         start = stage.busy.signals(dialog)[0].time
-        assert stage.busy.lit_share(dialog, start, start + 50) == 1.0
+        assert stage.busy.lit_share(dialog, start, start + 50) == ALWAYS
 
 
 def test_nothing_secret_waits_in_the_database(stage: Stage) -> None:
