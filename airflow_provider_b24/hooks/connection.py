@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_provider_b24.hooks.masking import mask
+from airflow_provider_b24.hooks.masking import amask, mask
 from airflow_provider_b24.hooks.settings import Settings, read_settings
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -43,7 +42,7 @@ async def aread_connection(hook: BaseHook, conn_id: str) -> Settings:
         raise _missing(conn_id) from None
     extra = await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else connection.extra_dejson
     settings = _understood(connection, extra)
-    await asyncio.to_thread(mask, settings.secrets)
+    await amask(settings.secrets)
     return settings
 
 

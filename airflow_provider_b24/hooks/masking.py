@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.rest.credentials import forms
@@ -13,26 +14,63 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.credentials import Tokens, TokenStore
 
 
-def mask(secrets: Iterable[str]) -> None:
+# Tasks that tell the supervisor; an event loop forgets what nobody holds.
+_telling: set[asyncio.Task[None]] = set()
+
+# The supervisor answers at once; where it does not, what the secret is for must not wait.
+_TOLD_SECONDS = 5.0
+
+
+def mask(secrets: Iterable[str], *, loop: asyncio.AbstractEventLoop | None = None) -> None:
     """Have every form of these secrets masked, in the logs of this process and of the one that supervises it.
 
-    Where an event loop runs in this thread, another thread does it: the supervisor may not be waited for here.
+    Where an event loop runs in this thread, it goes on meanwhile.
+
+    :param loop: where this thread works for an event loop, that one.
     """
     from airflow.sdk.log import mask_secret
 
-    found: list[Any] = sorted({form for secret in secrets for form in forms(secret)})
+    found = _forms(secrets)
     if not found:
         return
     try:
-        loop = asyncio.get_running_loop()
+        running = asyncio.get_running_loop()
     except RuntimeError:
-        mask_secret(found)
+        if loop is None or not loop.is_running():
+            mask_secret(found)
+        else:
+            with suppress(FutureTimeoutError):
+                asyncio.run_coroutine_threadsafe(_tell(found), loop).result(_TOLD_SECONDS)
     else:
-        loop.run_in_executor(None, partial(mask_secret, found))
+        task = running.create_task(_tell(found))
+        _telling.add(task)
+        task.add_done_callback(_telling.discard)
+
+
+async def amask(secrets: Iterable[str]) -> None:
+    """Like :func:`mask`, done when it returns."""
+    found = _forms(secrets)
+    if found:
+        await _tell(found)
+
+
+async def _tell(found: list[Any]) -> None:
+    # A triggerer talks to its supervisor in its event loop. Airflow's function finds the way there from a thread of
+    # asgiref. From any other, on Airflow 3.2, it takes answers that are meant for others, and the triggerer dies.
+    from airflow.sdk.log import mask_secret
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(mask_secret, thread_sensitive=False)(found)
+
+
+def _forms(secrets: Iterable[str]) -> list[Any]:
+    return sorted({form for secret in secrets for form in forms(secret)})
 
 
 class MaskingTokenStore:
     """Passes tokens on to and from another store, and has each masked before anybody uses it.
+
+    Made in an event loop, it is used from there and from threads that work for it.
 
     :param store: where they are kept.
     :param masked: secrets that are masked already.
@@ -41,6 +79,10 @@ class MaskingTokenStore:
     def __init__(self, store: TokenStore, masked: Iterable[str] = ()) -> None:
         self._store = store
         self._masked = set(masked)
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
 
     def load(self) -> Tokens:
         """The newest tokens."""
@@ -53,6 +95,6 @@ class MaskingTokenStore:
     def _seen(self, tokens: Tokens) -> Tokens:
         new = set(tokens.secrets) - self._masked
         if new:
-            mask(new)
+            mask(new, loop=self._loop)
             self._masked |= new
         return tokens
