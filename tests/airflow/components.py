@@ -22,7 +22,7 @@ from cryptography.fernet import Fernet
 from tests.airflow.client import Client
 
 START_SECONDS = 90
-STOP_SECONDS = 8
+STOP_SECONDS = 20
 
 # Everything is there before Airflow starts, so files need no second look; all else is as quick as two cores bear.
 SETTINGS = {
