@@ -13,7 +13,7 @@ import httpx
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
-from airflow_provider_b24.rest.conversation import Failure, Renew, Send, Step, Wait, converse, renewal
+from airflow_provider_b24.rest.conversation import Ask, Failure, Renew, Send, Step, Wait, converse, renewal
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
@@ -104,6 +104,8 @@ class AsyncClient:
                 elif isinstance(step, Wait):
                     await self.peer.clock.asleep(step.seconds)
                     outcome = None
+                elif isinstance(step, Ask):
+                    outcome = await asyncio.to_thread(step.question) if step.blocking else step.question()
                 else:
                     outcome = await self._renew(step)
         except StopIteration as stop:

@@ -17,7 +17,7 @@ from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
-from airflow_provider_b24.rest.conversation import Failure, Renew, Send, Step, Wait, converse, renewal
+from airflow_provider_b24.rest.conversation import Ask, Failure, Renew, Send, Step, Wait, converse, renewal
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
@@ -112,6 +112,8 @@ class Client:
                 elif isinstance(step, Wait):
                     self.peer.clock.sleep(step.seconds)
                     outcome = None
+                elif isinstance(step, Ask):
+                    outcome = step.question()
                 else:
                     outcome = self._renew(step)
         except StopIteration as stop:

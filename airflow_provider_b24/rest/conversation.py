@@ -1,8 +1,8 @@
 """The life of one call: pace, send, decode, renew the token, send again or give up. Pure.
 
 A conversation is a generator. It yields what has to be done next (:class:`Send`, :class:`Wait`,
-:class:`Renew`) and is sent the outcome; it returns the reply or raises. It never waits, sends or locks
-itself, so the synchronous and the asynchronous driver carry out the very same decisions.
+:class:`Renew`, :class:`Ask`) and is sent the outcome; it returns the reply or raises. It never waits, sends
+or locks itself, so the synchronous and the asynchronous driver carry out the very same decisions.
 """
 
 from __future__ import annotations
@@ -81,6 +81,17 @@ class Renew:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Have this done; the outcome is what it returns.
+
+    :ivar blocking: whether it may take longer than a moment, so that an event loop leaves it to a thread.
+    """
+
+    question: Callable[[], Any] = field(repr=False)
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
 class Failure:
     """No response. A value instead of an exception, so that no library's message with the URL in it survives.
 
@@ -94,7 +105,7 @@ class Failure:
     certificate: bool = False
 
 
-Step = Send | Wait | Renew
+Step = Send | Wait | Renew | Ask
 Conversation = Generator[Step, Any, Reply]
 
 
@@ -121,11 +132,11 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
             _tell(call, pause, "the portal's request limit")
             yield Wait(pause)
 
-        proof = peer.proof()
+        proof = yield from _proof(peer)
         if isinstance(proof, Tokens) and not proof.access_token and not renewed:
             renewed = True
-            peer.adopt((yield Renew(proof.access_token)))
-            proof = peer.proof()
+            proof = yield Renew(proof.access_token)
+            peer.adopt(proof)
         attempt += 1
         request = encode(call, peer.address, proof)
         outcome = yield Send(request, patience.answer)
@@ -210,6 +221,17 @@ def _not_renewed(peer: Peer, tokens: Tokens, error: Bitrix24Error) -> Bitrix24Er
             retry_after=error.retry_after,
         )
     return cleaned(error, lambda text: redact(peer.redact(text), tokens.secrets))
+
+
+def _proof(peer: Peer) -> Generator[Step, Any, Webhook | Tokens]:
+    """What a call carries to be accepted."""
+    if isinstance(peer.credential, Webhook):
+        return peer.credential
+    if peer.current is None:
+        assert peer.tokens is not None
+        peer.adopt((yield Ask(peer.tokens.load)))
+    assert peer.current is not None
+    return peer.current
 
 
 def _draw(peer: Peer, call: Call) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import Clock, SystemClock
-from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, Webhook, redact
+from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
 
@@ -46,6 +46,7 @@ class Peer:
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
     :param secrets: what else must not be shown, such as a bot's token.
+    :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
     :raises ConfigurationError: for an application without a token store.
     """
 
@@ -67,7 +68,7 @@ class Peer:
             )
         self.credential = credential
         self.tokens = tokens
-        self._current: Tokens | None = None
+        self.current: Tokens | None = None
         self._former: Tokens | None = None
         self.address = credential.address
         self.bucket = bucket
@@ -80,19 +81,10 @@ class Peer:
     def __repr__(self) -> str:
         return f"Peer({self.credential!r})"
 
-    def proof(self) -> Webhook | Tokens:
-        """What a call carries to be accepted."""
-        if isinstance(self.credential, Webhook):
-            return self.credential
-        if self._current is None:
-            assert self.tokens is not None
-            self._current = self.tokens.load()
-        return self._current
-
     def adopt(self, tokens: Tokens) -> None:
         """Call with these tokens from now on, and where the authorisation server says the portal lives."""
-        if tokens != self._current:
-            self._former, self._current = self._current, tokens
+        if tokens != self.current:
+            self._former, self.current = self.current, tokens
         if not tokens.endpoint:
             return
         try:
@@ -116,7 +108,7 @@ class Peer:
         """The text without any secret of this peer."""
         secrets = self.credential.secrets + self._secrets
         # An answer may still speak of the tokens that were renewed meanwhile.
-        for tokens in (self._current, self._former):
+        for tokens in (self.current, self._former):
             secrets += tokens.secrets if tokens is not None else ()
         return redact(text, secrets)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Generator
 from typing import Any
 
-from airflow_provider_b24.rest.conversation import Send, Wait
+from airflow_provider_b24.rest.conversation import Ask, Send, Wait
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.protocol import Request, Response
 from tests.unit.rest.clocks import FakeClock
@@ -80,6 +80,9 @@ class World:
 
     def _carry_out(self, step: Any, conversation: Generator[Any, Any, Any], then: Callable[[], None] | None) -> None:
         now = self.clock.now
+        if isinstance(step, Ask):
+            self._go_on(conversation, step.question(), then)
+            return
         if isinstance(step, Wait):
             self._at(now + step.seconds, lambda: self._go_on(conversation, None, then))
             return
@@ -93,7 +96,8 @@ class World:
 
 
 def converse_with(conversation: Generator[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
-    """A conversation that gets these outcomes of its :class:`Send` and other steps, in order (waits get None).
+    """A conversation that gets these outcomes of its :class:`Send` and other steps, in order (waits get None, what is
+    asked is done).
 
     :return: all its steps, and what it returned or raised.
     """
@@ -109,6 +113,9 @@ def converse_with(conversation: Generator[Any, Any, Any], *answers: Any) -> tupl
         except Bitrix24Error as error:
             assert not left
             return steps, error
+        if isinstance(step, Ask):
+            outcome = step.question()
+            continue
         steps.append(step)
         outcome = None if isinstance(step, Wait) else left.pop(0)
 

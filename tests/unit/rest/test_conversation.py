@@ -246,7 +246,7 @@ def test_a_renewal_shows_no_tokens_but_those_of_the_peer() -> None:
     other = Tokens("oth3racc", "oth3rref")
     refused = error(400, "invalid_grant", "oth3rref cl13nts3cr3t old4ccess")
     holder = app()
-    holder.proof()
+    holder.adopt(OLD)
     _, end = told(renewal(holder, other), refused)
     assert end.description == "*** *** ***"
     assert leaks(end, [*SECRETS, *other.secrets]) == []
@@ -254,7 +254,7 @@ def test_a_renewal_shows_no_tokens_but_those_of_the_peer() -> None:
 
 def test_a_peer_shows_nothing() -> None:
     holder = app(secrets=("b0tt0ken",))
-    holder.proof()
+    holder.adopt(OLD)
     assert found(repr(holder), [*SECRETS, "b0tt0ken"]) == []
 
 
