@@ -405,6 +405,7 @@ class Bitrix24Hook(BaseHook):
         """What is known of the portal; one for all clients of this hook."""
         if self._peer is None:
             from airflow_provider_b24.hooks.masking import MaskingTokenStore
+            from airflow_provider_b24.hooks.metrics import AirflowMeter
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
             from airflow_provider_b24.rest.peer import Peer
             from airflow_provider_b24.rest.shared import bucket_for
@@ -418,6 +419,7 @@ class Bitrix24Hook(BaseHook):
                 bucket=bucket_for(settings.credential.address, settings.plan) if settings.plan else None,
                 clock=self._clock,
                 secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
+                meter=AirflowMeter(),
             )
         return self._peer
 

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.conversation import Step, Wait, cleaned, converse
+from airflow_provider_b24.rest.conversation import Step, Wait, cleaned, converse, reason
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -105,6 +105,9 @@ def converse_batch(
             _not_run(outcome, chunk)
             continue
         yield from _converse_chunk(peer, commands, chunk, patience or peer.patience, outcome)
+    for key, error in outcome.errors.items():
+        if error.effect_unknown and not table[key].repeatable:
+            peer.count("bitrix24.unknown_outcomes", table[key].method)
     return _in_order(outcome, table)
 
 
@@ -253,9 +256,12 @@ def _converse_chunk(
         waiting = {key: call for key, call in waiting.items() if pauses[key] is not None}
         if commands.halt or not waiting:
             return
-        for key in waiting:
-            del outcome.errors[key]
-        yield Wait(max(pauses[key] or 0.0 for key in waiting))
+        longest = max(waiting, key=lambda key: pauses[key] or 0.0)
+        refusal = outcome.errors[longest]
+        peer.tell_wait(waiting[longest].method, pauses[longest] or 0.0, reason(refusal), str(refusal))
+        for key, call in waiting.items():
+            peer.count("bitrix24.retries", call.method, reason=reason(outcome.errors.pop(key)))
+        yield Wait(pauses[longest] or 0.0)
 
 
 def _pause(peer: Peer, call: Call, error: Bitrix24Error | None, tries: int, patience: Patience) -> float | None:
@@ -288,7 +294,9 @@ def _account(
         name = str(key)
         if name in sections["result_error"]:
             failed = True
-            outcome.errors[key] = _command_error(peer, call, sections["result_error"][name])
+            outcome.errors[key] = error = _command_error(peer, call, sections["result_error"][name])
+            if isinstance(error, LimitError):
+                peer.count("bitrix24.refusals", call.method, limit=reason(error))
         elif name in sections["result"]:
             spent = sections["result_time"].get(name)
             spent = spent if isinstance(spent, Mapping) else {}

@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS = 3
-# A wait longer than this is told in the log.
-_LONG_WAIT = 5.0
 # How much of a portal's own words goes into an error, in characters.
 _LONGEST_CODE = 200
 _LONGEST_DESCRIPTION = 500
@@ -115,7 +113,19 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
     :param patience: instead of the peer's own.
     :raises Bitrix24Error: see :mod:`~airflow_provider_b24.rest.errors`; never with a secret in it.
     """
-    patience = patience or peer.patience
+    try:
+        reply = yield from _converse(peer, call, patience or peer.patience)
+    except Bitrix24Error as error:
+        peer.count("bitrix24.calls", call.method, outcome=type(error).__name__)
+        # What becomes of the commands of a batch is counted there.
+        if error.effect_unknown and not call.repeatable and call.method != "batch":
+            peer.count("bitrix24.unknown_outcomes", call.method)
+        raise
+    peer.count("bitrix24.calls", call.method, outcome="success")
+    return reply
+
+
+def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
     attempt = refusals = redirects = 0
     renewed = False
     waited = 0.0
@@ -129,7 +139,7 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
                     method=call.method,
                     retry_after=pause,
                 )
-            _tell(call, pause, "the portal's request limit")
+            peer.tell_wait(call.method, pause, "query_limit", "the portal's request limit")
             yield Wait(pause)
 
         proof = yield from _proof(peer)
@@ -165,14 +175,16 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
             # A refusal is no failed try: only the time that limits take is bounded.
             attempt -= 1
             refusals += 1
+            peer.count("bitrix24.refusals", call.method, limit=reason(error))
             again = _pause_after_refusal(peer, call, error, refusals, patience)
             waited += again or 0.0
         else:
             again = _pause_after(peer, call, error, attempt, patience)
         if again is None or waited > patience.limits:
             raise _final(peer, call, error, attempt)
+        peer.count("bitrix24.retries", call.method, reason=reason(error))
         if again:
-            _tell(call, again, str(_clean(peer, error)))
+            peer.tell_wait(call.method, again, reason(error), str(_clean(peer, error)))
             yield Wait(again)
 
 
@@ -352,6 +364,8 @@ def _redirect(peer: Peer, request: Request, response: Response) -> tuple[Address
     return new, ""
 
 
-def _tell(call: Call, pause: float, why: str) -> None:
-    if pause > _LONG_WAIT:
-        log.info("%s waits %.0f s: %s", call.method, pause, why)
+def reason(error: Bitrix24Error) -> str:
+    """What a pause is for, in one word for the meter."""
+    if isinstance(error, OperatingLimitError):
+        return "operating_limit"
+    return "query_limit" if isinstance(error, LimitError) else "failure"

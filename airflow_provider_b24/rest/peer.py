@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import Clock, SystemClock
@@ -14,6 +16,9 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
 
 log = logging.getLogger(__name__)
+
+# A wait longer than this is told in the log, in seconds.
+_LONG_WAIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ class Patience:
     answer: float | None = None
 
 
+class Meter(Protocol):
+    """Where it is counted what happens to calls; in the form of Airflow's own ``Stats``."""
+
+    def incr(self, stat: str, *, tags: Mapping[str, str]) -> object:
+        """Count one."""
+
+    def timing(self, stat: str, dt: dt.timedelta, *, tags: Mapping[str, str]) -> object:
+        """Note how long something took."""
+
+
 class Peer:
     """A portal as one credential knows it now: where it lives, how fast it may be called, what proves a call.
 
@@ -46,6 +61,7 @@ class Peer:
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
     :param secrets: what else must not be shown, such as a bot's token.
+    :param meter: where calls, waits, refusals, retries and unknown outcomes are counted; None for nowhere.
     :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
     :raises ConfigurationError: for an application without a token store.
     """
@@ -60,6 +76,7 @@ class Peer:
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
         secrets: tuple[str, ...] = (),
+        meter: Meter | None = None,
     ) -> None:
         if isinstance(credential, OAuthApp) and tokens is None:
             raise ConfigurationError(
@@ -77,6 +94,7 @@ class Peer:
         self.clock: Clock = clock or SystemClock()
         self.jitter = jitter
         self._secrets = secrets
+        self._meter = meter
 
     def __repr__(self) -> str:
         return f"Peer({self.credential!r})"
@@ -103,6 +121,24 @@ class Peer:
                 address,
             )
             self.address = address
+
+    def count(self, stat: str, method: str, **tags: str) -> None:
+        """Count that something happened to a call of this method."""
+        if self._meter is not None:
+            self._meter.incr(stat, tags={"portal": self.address.host, "method": method, **tags})
+
+    def tell_wait(self, method: str, seconds: float, reason: str, why: str) -> None:
+        """A call waits: counted, and told in the log where it takes long.
+
+        :param reason: one word, for the meter.
+        :param why: a sentence without secrets, for the log.
+        """
+        if self._meter is not None:
+            tags = {"portal": self.address.host, "method": method, "reason": reason}
+            self._meter.timing("bitrix24.waits", dt.timedelta(seconds=seconds), tags=tags)
+        if seconds > _LONG_WAIT:
+            until = dt.datetime.fromtimestamp(self.clock.time() + seconds, dt.timezone.utc)
+            log.info("%s waits %.0f s, until %s: %s", method, seconds, until.strftime("%H:%M:%S UTC"), why)
 
     def redact(self, text: str) -> str:
         """The text without any secret of this peer."""

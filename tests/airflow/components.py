@@ -103,15 +103,23 @@ class Airflow:
     :param home: an empty folder, the AIRFLOW_HOME.
     :param dags: the folder of the DAG files.
     :param connections: put into the environment of all components, by id.
+    :param more: further variables of their environment.
     """
 
-    def __init__(self, home: Path, dags: Path, connections: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        connections: Mapping[str, Mapping[str, Any]],
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.dags = dags
         self.url, task_api = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self.environ = environment(home, dags, connections) | {
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{task_api}/execution/",
+            **(more or {}),
         }
         self.logs = home / "output"
         self.logs.mkdir()

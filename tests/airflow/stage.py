@@ -15,6 +15,7 @@ import requests
 from airflow_provider_b24.testing import FakePortal, Fault
 from tests.airflow.client import Run, until
 from tests.airflow.components import Airflow
+from tests.airflow.metrics import Metrics
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -54,7 +55,7 @@ class Stage:
 
     ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
     faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
-    portal in the cloud does.
+    portal in the cloud does. ``metrics`` is where Airflow's own go.
     """
 
     def __init__(self, home: Path) -> None:
@@ -62,6 +63,7 @@ class Stage:
         self.shaky = FakePortal()
         self.trouble = FakePortal()
         self.busy = FakePortal(bucket=(50, 2.0))
+        self.metrics = Metrics()
         self._home = home
         self._started = 0.0
 
@@ -85,7 +87,8 @@ class Stage:
         """Start everything; it stops with the stack."""
         for portal in (self.portal, self.shaky, self.trouble, self.busy):
             stack.enter_context(portal)
-        self.airflow = Airflow(self._home, DAGS, self.connections())
+        stack.callback(self.metrics.close)
+        self.airflow = Airflow(self._home, DAGS, self.connections(), self.metrics.settings())
         stack.callback(self._stop_airflow)
         self.airflow.start()
         stored = self.portal.bot_connection()

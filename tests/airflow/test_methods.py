@@ -75,3 +75,12 @@ def test_what_is_not_there_fails_at_once(any_method: Scene) -> None:
     any_method.run.wait()
     assert any_method.run.task("missing").state == "failed"
     assert len(any_method.run.tries("missing")) == 1
+
+
+def test_calls_are_counted_in_airflows_metrics(messages: Scene, stage: Stage) -> None:
+    messages.run.wait()
+    # of a task
+    assert stage.metrics.count("bitrix24.calls") > 0, stage.metrics.names()
+    assert stage.metrics.count("bitrix24.calls.127__0__0__1.im__message__add.success") >= 2, stage.metrics.names()
+    # of the triggerer
+    assert stage.metrics.count("bitrix24.calls.127__0__0__1.im__dialog__writing.success") > 0, stage.metrics.names()

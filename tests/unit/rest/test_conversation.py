@@ -174,7 +174,10 @@ def test_long_waits_are_told_and_short_ones_are_not(caplog: pytest.LogCaptureFix
     assert caplog.text == ""
     full = error(503, "QUERY_LIMIT_EXCEEDED", "you sent s3cr3tc0de", retry_after="40")
     told(converse(peer(), READ), full, reply())
-    assert "crm.item.get waits 40 s: crm.item.get: QUERY_LIMIT_EXCEEDED (HTTP 503): you sent ***" in caplog.text
+    [record] = caplog.records
+    assert record.getMessage().startswith(
+        "crm.item.get waits 40 s, until 14:30:40 UTC: crm.item.get: QUERY_LIMIT_EXCEEDED (HTTP 503): you sent ***."
+    )
 
 
 def test_half_a_secret_is_never_left() -> None:
