@@ -29,7 +29,8 @@ class Counts:
 
     def incr(self, stat: str, *, tags: Mapping[str, str]) -> None:
         assert tags["portal"] == PORTAL
-        self.counters[(stat, *list(tags.values())[1:])] += 1
+        key = (stat, *list(tags.values())[1:])
+        self.counters[key] += 1
 
     def timing(self, stat: str, dt: dt.timedelta, *, tags: Mapping[str, str]) -> None:
         assert tags["portal"] == PORTAL
