@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, quote_plus, urlsplit
@@ -181,17 +183,34 @@ class MemoryTokenStore:
 
 
 def forms(secret: str) -> set[str]:
-    """Every form in which a secret may turn up in a text: as it is, URL-encoded, base64."""
+    """Every form in which a secret may turn up in a text.
+
+    As it is; in a URL, once or twice encoded; in JSON; in HTML; in base64, by itself and as a part of anything longer.
+    """
     raw = secret.encode(errors="surrogatepass")
     quoted = {quote(raw, safe=""), quote_plus(raw), quote(raw)}
-    coded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+    quoted |= {_IN_HEX.sub(lambda match: match[0].lower(), text) for text in quoted}
+    in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return {
         secret,
+        html.escape(secret),
         *quoted,
-        *(_IN_HEX.sub(lambda match: match[0].lower(), text) for text in quoted),
-        *coded,
-        *(text.rstrip("=") for text in coded),
+        *(quote(text, safe="") for text in quoted),
+        *in_json,
+        # as PHP writes it
+        *(text.replace("/", "\\/") for text in in_json),
+        *_in_base64(raw),
     }
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """What a secret becomes depends on how many bytes stand before it, for three of them are four letters."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode()
+        yield encode(raw).decode().rstrip("=")
+        for before, shared in ((0, 0), (1, 2), (2, 3)):
+            # Without the letters that it shares with its neighbours.
+            yield encode(b" " * before + raw).decode()[shared : (before + len(raw)) * 8 // 6]
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import pickle
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,11 +17,22 @@ _TESTS = str(Path(__file__).resolve().parents[2])
 
 
 def forms(secret: str) -> set[str]:
-    """The secret as it is, and as URLs, bodies and headers may hold it."""
+    """The secret as it is, and as URLs, bodies and headers may hold it, by itself or inside of something longer."""
     raw = secret.encode()
     quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    coded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
-    return {secret, *quoted, *coded, *(text.rstrip("=") for text in coded)}
+    quoted |= {re.sub("%..", lambda found: found[0].lower(), text) for text in quoted}
+    quoted |= {quote(text, safe="") for text in quoted}
+    in_json = json.dumps(secret)[1:-1]
+    return {secret, *quoted, in_json, in_json.replace("/", "\\/"), html.escape(secret), *_in_base64(raw)}
+
+
+def _in_base64(raw: bytes) -> set[str]:
+    """The letters that stay the same whatever stands before and after the secret; and the secret by itself."""
+    coded = {base64.b64encode(raw).decode(), base64.b64encode(raw).decode().rstrip("=")}
+    for before in range(3):
+        clear, full = (base64.b64encode(bit * before + raw + bit * 3).decode() for bit in (b"\0", b"\xff"))
+        coded.add("".join(one for one, other in zip(clear, full, strict=True) if one == other != "="))
+    return coded | {text.replace("+", "-").replace("/", "_") for text in coded}
 
 
 def found(text: str, secrets: Iterable[str]) -> list[str]:
