@@ -306,7 +306,8 @@ def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, pat
 def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix24Error:
     if isinstance(error, OutcomeUnknownError):
         if call.repeatable:
-            error.advice = f"Tried {attempt} times; the portal or a proxy before it is in trouble."
+            tried = f"Tried {attempt} times; the" if attempt > 1 else "The"
+            error.advice = f"{tried} portal or a proxy before it is in trouble."
         else:
             error.advice = (
                 "The call may have been carried out; it was not sent again. Look in the portal before repeating it."

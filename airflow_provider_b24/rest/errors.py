@@ -99,9 +99,13 @@ class AccessDeniedError(Bitrix24Error):
 class NotFoundError(Bitrix24Error):
     """The portal knows no such method or no such object."""
 
+    default_advice = "Is the id right, and may the account behind the connection see the object?"
+
 
 class RequestRefusedError(Bitrix24Error):
     """The portal understood the call and refused it: a parameter or a state is wrong."""
+
+    default_advice = "Compare the call with the method's documentation; sent again as it is, it would be refused again."
 
 
 class PortalBlockedError(Bitrix24Error):

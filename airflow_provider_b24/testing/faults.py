@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 KINDS = frozenset(
     {
-        "reset", "reset_after", "timeout", "html_500", "html_502", "html_503", "html_200",
+        "reset", "reset_after", "timeout", "html_500", "html_502", "html_503", "html_504", "html_200",
         "truncated_json", "json_500", "query_limit", "operation_time_limit", "overload_limit",
         "expired_token", "error", "redirect", "slow", "drip", "big",
     }
@@ -25,8 +25,8 @@ class Fault:
 
     :param kind: ``reset`` (the connection is dropped with a TCP reset), ``reset_after`` (the same after the
         call took effect), ``timeout`` (no answer until the portal stops, or for ``seconds``; then the
-        connection is dropped), ``html_500``/``html_502``/``html_503``/``html_200`` (a page instead of JSON),
-        ``truncated_json`` (half of a JSON document), ``json_500`` (``INTERNAL_SERVER_ERROR``),
+        connection is dropped), ``html_500``/``html_502``/``html_503``/``html_504``/``html_200`` (a page instead
+        of JSON), ``truncated_json`` (half of a JSON document), ``json_500`` (``INTERNAL_SERVER_ERROR``),
         ``query_limit``, ``operation_time_limit``, ``overload_limit``, ``expired_token``, ``error``
         (``code``, ``description`` and ``status`` as given), ``redirect`` (302 to ``location``), ``slow``
         (the answer comes ``seconds`` later), ``drip`` (the true answer, one byte per ``seconds``), ``big``

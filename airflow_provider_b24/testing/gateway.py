@@ -26,6 +26,7 @@ _PAGES = {
     "html_500": (500, "Internal Server Error"),
     "html_502": (502, "Bad Gateway"),
     "html_503": (503, "Service Temporarily Unavailable"),
+    "html_504": (504, "Gateway Time-out"),
     "html_200": (200, "Authorization"),
 }
 _REFUSALS = {

@@ -56,7 +56,8 @@ def test_a_reset_is_a_tcp_reset_without_a_byte(portal, fault, effect):
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("html_500", 500), ("html_502", 502), ("html_503", 503), ("html_200", 200)]
+    ("kind", "status"),
+    [("html_500", 500), ("html_502", 502), ("html_503", 503), ("html_504", 504), ("html_200", 200)],
 )
 @pytest.mark.parametrize("after", [False, True])
 def test_pages_in_place_of_json(portal, send, kind, status, after):

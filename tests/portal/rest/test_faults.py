@@ -187,7 +187,7 @@ def test_a_fault_that_stays(
     assert fault.advice in error.advice
     if error.effect_unknown:
         assert error.permanent is (kind == "write")
-        assert ("may have been carried out" if kind == "write" else "Tried") in error.advice
+        assert ("may have been carried out" if kind == "write" else "in trouble") in error.advice
     assert len({(seen.verb, seen.path, seen.body) for seen in server.seen}) <= 1
     assert leaks(error, SECRETS) == []
     assert found(everything_logged.text, SECRETS) == []
