@@ -20,6 +20,8 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFL
 os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# What other programs of this machine have called is no business of a test's portal, which has its own port.
+os.environ["B24_LEDGER_DIR"] = os.path.join(AIRFLOW_HOME, "ledger")
 
 
 def pytest_unconfigure() -> None:
