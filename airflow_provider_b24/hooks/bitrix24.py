@@ -407,6 +407,7 @@ class Bitrix24Hook(BaseHook):
             from airflow_provider_b24.hooks.masking import MaskingTokenStore
             from airflow_provider_b24.hooks.metrics import AirflowMeter
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
+            from airflow_provider_b24.rest.ledger import host_ledger
             from airflow_provider_b24.rest.peer import Peer
             from airflow_provider_b24.rest.shared import bucket_for
 
@@ -417,6 +418,8 @@ class Bitrix24Hook(BaseHook):
                 settings.credential,
                 tokens=MaskingTokenStore(store, settings.secrets) if store is not None else None,
                 bucket=bucket_for(settings.credential.address, settings.plan) if settings.plan else None,
+                # A clock of one's own is not that of the host.
+                ledger=host_ledger() if self._clock is None else None,
                 clock=self._clock,
                 secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
                 meter=AirflowMeter(),

@@ -13,6 +13,7 @@ from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.ledger import Ledger, MemoryLedger
 from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Peer:
     :param credential: webhook or application.
     :param tokens: where an application's tokens are kept; required for an :class:`OAuthApp`.
     :param bucket: the request limit, or None where there is none. Shared by all who call that portal.
+    :param ledger: where what is known of the portal's limits is kept; default: in this object's memory.
     :param patience: how long to go on trying.
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
@@ -72,6 +74,7 @@ class Peer:
         *,
         tokens: TokenStore | None = None,
         bucket: Bucket | None = None,
+        ledger: Ledger | None = None,
         patience: Patience | None = None,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
@@ -92,6 +95,7 @@ class Peer:
         self.budget = OperatingBudget()
         self.patience = patience or Patience()
         self.clock: Clock = clock or SystemClock()
+        self.ledger: Ledger = ledger or MemoryLedger(self.clock.monotonic)
         self.jitter = jitter
         self._secrets = secrets
         self._meter = meter
