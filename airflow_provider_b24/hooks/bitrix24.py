@@ -409,7 +409,6 @@ class Bitrix24Hook(BaseHook):
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
             from airflow_provider_b24.rest.ledger import host_ledger
             from airflow_provider_b24.rest.peer import Peer
-            from airflow_provider_b24.rest.shared import bucket_for
 
             store = self._token_store
             if store is None and settings.tokens is not None:
@@ -417,7 +416,7 @@ class Bitrix24Hook(BaseHook):
             self._peer = Peer(
                 settings.credential,
                 tokens=MaskingTokenStore(store, settings.secrets) if store is not None else None,
-                bucket=bucket_for(settings.credential.address, settings.plan) if settings.plan else None,
+                plan=settings.plan,
                 # A clock of one's own is not that of the host.
                 ledger=host_ledger() if self._clock is None else None,
                 clock=self._clock,

@@ -120,9 +120,10 @@ class _Commands:
 
     def request(self, calls: Mapping[Any, Call]) -> Call:
         """The call of ``batch`` that carries these calls."""
-        typing = all(call.priority is Priority.TYPING for call in calls.values())
+        found = {call.priority for call in calls.values()}
+        first = next(priority for priority in Priority if priority in found)
         params = {"halt": int(self.halt), "cmd": {str(key): self.texts[str(key)] for key in calls}}
-        return Call("batch", params, priority=Priority.TYPING if typing else Priority.WORK)
+        return Call("batch", params, priority=first)
 
 
 def command(method: str, params: Params) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from airflow_provider_b24.rest.errors import (
     RedirectRefusedError,
     TokenExpiredError,
 )
+from airflow_provider_b24.rest.pacing import Turn
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import (
     Call,
@@ -130,17 +132,8 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
     renewed = False
     waited = 0.0
     while True:
-        pause = _draw(peer, call)
-        if pause:
-            waited += pause
-            if waited > patience.limits:
-                raise QueryLimitError(
-                    f"the request limit leaves no room for {waited:.0f} s",
-                    method=call.method,
-                    retry_after=pause,
-                )
-            peer.tell_wait(call.method, pause, "query_limit", "the portal's request limit")
-            yield Wait(pause)
+        pause, slow = yield from _draw(peer, call, waited, patience)
+        waited += pause
 
         proof = yield from _proof(peer)
         if isinstance(proof, Tokens) and not proof.access_token and not renewed:
@@ -159,7 +152,9 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
                 continue
             reply, error = _decoded(call, outcome)
             if reply is not None:
-                _learn(peer, call, reply)
+                peer.budget.note(call.method, reply.operating_reset_at)
+                if slow and peer.bucket is not None:
+                    yield Ask(peer.bucket.accepted, peer.bucket.blocking)
                 return reply
             assert error is not None
         else:
@@ -176,6 +171,9 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
             attempt -= 1
             refusals += 1
             peer.count("bitrix24.refusals", call.method, limit=reason(error))
+            if peer.bucket is not None and not isinstance(error, OperatingLimitError):
+                # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
+                yield Ask(peer.bucket.refused, peer.bucket.blocking)
             again = _pause_after_refusal(peer, call, error, refusals, patience)
             waited += again or 0.0
         else:
@@ -246,21 +244,32 @@ def _proof(peer: Peer) -> Generator[Step, Any, Webhook | Tokens]:
     return peer.current
 
 
-def _draw(peer: Peer, call: Call) -> float:
-    if peer.bucket is None:
-        return 0.0
-    now = peer.clock.monotonic()
-    if call.priority is Priority.TYPING:
-        if not peer.bucket.draw_signal(now):
-            raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
-        return 0.0
-    return peer.bucket.draw(now)
-
-
-def _learn(peer: Peer, call: Call, reply: Reply) -> None:
-    peer.budget.note(call.method, reply.operating_reset_at)
-    if peer.bucket is not None:
-        peer.bucket.accepted()
+def _draw(peer: Peer, call: Call, waited: float, patience: Patience) -> Generator[Step, Any, tuple[float, bool]]:
+    """Wait for the request limit; how long that took, and whether the pace is lowered."""
+    bucket = peer.bucket
+    if bucket is None:
+        return 0.0, False
+    pause = 0.0
+    ticket = None
+    while True:
+        at_most = patience.limits - waited - pause
+        turn: Turn = yield Ask(partial(bucket.draw, call.priority, ticket, at_most), bucket.blocking)
+        if not turn.ready and turn.ticket is None:
+            if call.priority is Priority.TYPING:
+                raise LowBucketError("skipped, for the request limit is nearly used up", method=call.method)
+            raise QueryLimitError(
+                f"the request limit leaves no room for {waited + pause + turn.whole:.0f} s",
+                method=call.method,
+                retry_after=turn.whole,
+            )
+        if turn.wait:
+            if not pause:
+                peer.tell_wait(call.method, turn.whole, "query_limit", "the portal's request limit")
+            pause += turn.wait
+            yield Wait(turn.wait)
+        if turn.ready:
+            return pause, turn.slow
+        ticket = turn.ticket
 
 
 def _decoded(call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
@@ -285,9 +294,6 @@ def _pause_after_refusal(peer: Peer, call: Call, error: LimitError, refusals: in
         if error.retry_after > patience.operating or call.priority is Priority.TYPING:
             return None
         return error.retry_after
-    if peer.bucket is not None:
-        # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
-        peer.bucket.refused(peer.clock.monotonic())
     if call.priority is Priority.TYPING:
         return None
     if peer.bucket is not None:

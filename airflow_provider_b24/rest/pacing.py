@@ -8,10 +8,13 @@ time over ten minutes; above it calls are refused with ``OPERATION_TIME_LIMIT``.
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.protocol import Priority
 
 # A request on its way is counted by the portal when it arrives, not when it is sent; two that travel at
 # different speeds arrive closer together than they were sent. One request less than the limit covers that.
@@ -24,6 +27,19 @@ _SIGNAL_EVERY = 5.0
 _BACKED_OFF = 0.5
 _RECOVERY = 1.05
 _SLOWEST = 1 / 64
+# What is due within this many seconds is reserved, or the next request, if that takes longer. It is little, so that
+# work need not wait for much bulk, and little is lost with a process that is killed.
+_RESERVED_AHEAD = 0.5
+# Who has a ticket draws again after this many seconds at the latest, to find out whether those ahead are gone.
+_LONGEST_WAIT, _SHORTEST_WAIT = 5.0, 0.001
+# In requests.
+_ROUNDING = 1e-6
+# What was learned is forgotten when nobody has called the portal for so many seconds; by then any bucket is empty.
+_FORGOTTEN_AFTER = 900.0
+
+# version; level, at, pace, tried from, spare from, quiet from; tickets issued and served for work, and for bulk
+_RECORD = struct.Struct("<B6d4Q")
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -55,96 +71,196 @@ PLANS: dict[str, Plan | None] = {
 }
 
 
-class Bucket(Protocol):
-    """What a conversation asks of the request limit; see :class:`LeakyBucket`."""
+class Turn(NamedTuple):
+    """What a draw says.
 
-    def draw(self, now: float) -> float:
-        """Reserve one request; seconds to wait before sending it."""
+    :ivar ready: whether a request is reserved; it is to be sent after the wait.
+    :ivar wait: seconds until it is to be sent, or else until the next draw with the ticket.
+    :ivar ticket: the place in the queue. None with a request that is ready, and where neither a request nor a place is
+        to be had, which leaves nothing behind.
+    :ivar whole: seconds until the request will be sent, as far as can be seen now.
+    :ivar slow: whether the pace is lowered, so that success is worth telling.
+    """
 
-    def draw_signal(self, now: float) -> bool:
-        """Reserve one request to be sent at once; False if it is to be skipped."""
-
-    def refused(self, now: float) -> None:
-        """The portal refused a request."""
-
-    def accepted(self) -> None:
-        """The portal took a request."""
+    ready: bool
+    wait: float = 0.0
+    ticket: int | None = None
+    whole: float = 0.0
+    slow: bool = False
 
 
 class LeakyBucket:
-    """The portal's request counter, as far as it is known here.
+    """The portal's request counter, as far as it is known to those who share one record of it.
 
-    A draw is a reservation: it counts at once and says how long to wait before sending, so that nothing is
-    sent that is expected to be refused.
+    A draw tells at once how long to wait. What is due soon is reserved: it counts at once, so that nothing is sent
+    that is expected to be refused. Who comes later gets a ticket and draws again when told: in the order of the
+    tickets, bulk after all work. So whoever is killed or gives up while it waits leaves no debt: at most the few
+    requests that were reserved, and tickets that are passed over when nobody comes for them.
+
+    Two who state different plans for one portal share the level, and each reads it by its own plan; where one states
+    too much, refusals lower the pace for both.
+
+    :param plan: what the one who draws now states of the portal.
+    :param record: what was packed last; None for a bucket that is empty.
+    :param now: the ledger's clock.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._level = 0.0
-        self._at = float("-inf")
-        self._pace = 1.0
-        self._tried_from = float("-inf")
-        self._spare_from = float("-inf")
+    __slots__ = ("_at", "_level", "_now", "_pace", "_plan", "_queues", "_quiet_from", "_spare_from", "_tried_from")
 
-    def draw(self, now: float) -> float:
-        """Reserve one request.
+    def __init__(self, plan: Plan, record: bytes | None, now: float) -> None:
+        self._plan, self._now = plan, now
+        if record is None or len(record) != _RECORD.size or record[0] != _VERSION:
+            record = None
+        else:
+            numbers: list[float]
+            _, *numbers, issued, served, bulk_issued, bulk_served = _RECORD.unpack(record)
+            self._level, self._at, self._pace, self._tried_from, self._spare_from, self._quiet_from = numbers
+            self._queues = {Priority.WORK: _Queue(issued, served), Priority.BULK: _Queue(bulk_issued, bulk_served)}
+        if record is None or now - self._at > _FORGOTTEN_AFTER:
+            self._level, self._at, self._pace = 0.0, now, 1.0
+            self._tried_from = self._spare_from = float("-inf")
+            self._quiet_from = now
+            self._queues = {Priority.WORK: _Queue(), Priority.BULK: _Queue()}
+        else:
+            self._leak(now)
 
-        :param now: the clock's monotonic seconds.
-        :return: seconds to wait before sending it.
+    def pack(self) -> bytes:
+        """The record."""
+        work, bulk = self._queues[Priority.WORK], self._queues[Priority.BULK]
+        return _RECORD.pack(
+            _VERSION,
+            self._level,
+            self._at,
+            self._pace,
+            self._tried_from,
+            self._spare_from,
+            self._quiet_from,
+            work.issued,
+            work.served,
+            bulk.issued,
+            bulk.served,
+        )
+
+    def draw(
+        self, priority: Priority = Priority.WORK, ticket: int | None = None, *, at_most: float = float("inf")
+    ) -> Turn:
+        """Ask for one request.
+
+        :param ticket: what the last draw for this request said.
+        :param at_most: seconds that the request may still wait. Where that does not do, no request is reserved and no
+            place in the queue is kept.
         """
-        self._leak(now)
+        if priority is Priority.TYPING:
+            return Turn(ready=self._draw_signal(), slow=self._pace < 1)
+        queue = self._queues[priority]
+        known = ticket is not None and ticket < queue.issued
+        place = ticket if ticket is not None and known else queue.issued
+        ahead = max(0, place - queue.served)
+        if priority is Priority.BULK:
+            ahead += self._queues[Priority.WORK].waiting
+        over = self._over
+        if over + ahead > self._horizon and over <= self._horizon and self._nobody_comes(ahead):
+            ahead = 0
+            queue.served = place
+            if priority is Priority.BULK:
+                self._queues[Priority.WORK].serve_all()
+
+        whole = max(0.0, over + ahead) / self._rate
+        ready = over + ahead <= self._horizon + _ROUNDING
+        if ready:
+            wait, hope = max(0.0, over) / self._rate, 0.0
+        else:
+            until_turn = (over + ahead - self._horizon) / self._rate
+            wait = max(_SHORTEST_WAIT, min(until_turn, _LONGEST_WAIT))
+            # A pace that is lowered now may recover meanwhile.
+            hope = whole * self._pace
+        if max(wait, hope) > at_most:
+            if known:
+                queue.serve()
+            return Turn(ready=False, whole=whole)
+        if not ready:
+            queue.issued += not known
+            return Turn(ready=False, wait=wait, ticket=place, whole=whole)
+        if known:
+            queue.serve()
         self._level += 1
-        over = self._level - self._room
-        return over / self._rate if over > 0 else 0.0
+        self._quiet_from = self._now
+        return Turn(ready=True, wait=wait, whole=whole, slow=self._pace < 1)
 
-    def draw_signal(self, now: float) -> bool:
-        """Reserve one request that is sent at once or not at all: a typing signal.
-
-        While less than a quarter of the burst is left, one in 5 s goes out at the most, from what is kept for
-        signals; the others are to be skipped.
-
-        :param now: the clock's monotonic seconds.
-        """
-        self._leak(now)
-        # One that finds the bucket empty keeps nobody waiting, however small the bucket is.
-        if self._level + 1 > max(1.0, 0.75 * self._room):
-            if now < self._spare_from or self._room + _SPARE > self.plan.burst:
-                return False
-            # Draws made before this one do not know of it; the spare is free again when the last of them is sent.
-            backlog = max(0.0, self._level + 1 - self._room) / self._rate
-            self._spare_from = now + max(_SIGNAL_EVERY, backlog)
-        self._level += 1
-        return True
-
-    def refused(self, now: float) -> None:
+    def refused(self) -> None:
         """The portal refused a request: somebody else draws too. The bucket is full, and the pace halves."""
-        self._leak(now)
         self._level = max(self._level, self._room)
         # What is kept for signals was not kept: for now one would be refused as well.
-        self._spare_from = max(self._spare_from, now + _SIGNAL_EVERY)
+        self._spare_from = max(self._spare_from, self._now + _SIGNAL_EVERY)
         # Refusals of requests that were drawn at one pace are one sign, not many: it is not halved again before the
         # first request drawn at the new pace is sent.
-        if now >= self._tried_from:
+        if self._now >= self._tried_from:
             self._pace = max(_SLOWEST, self._pace * _BACKED_OFF)
-            self._tried_from = now + (self._level + 1 - self._room) / self._rate
+            self._tried_from = self._now + self._over / self._rate
 
     def accepted(self) -> None:
         """The portal took a request: recover the pace a little."""
         if self._pace < 1:
             self._pace = min(1.0, self._pace * _RECOVERY)
 
+    def _draw_signal(self) -> bool:
+        # While less than a quarter of the burst is left, one in 5 s goes out at the most, from what is kept for
+        # signals. One that finds the bucket empty keeps nobody waiting, however small the bucket is.
+        if self._level + 1 > max(1.0, 0.75 * self._room):
+            if self._now < self._spare_from or self._room + _SPARE > self._plan.burst:
+                return False
+            # What was reserved before does not know of it; the spare is free again when that is sent.
+            self._spare_from = self._now + max(_SIGNAL_EVERY, self._over / self._rate)
+        self._level += 1
+        return True
+
+    def _nobody_comes(self, ahead: int) -> bool:
+        """Whether those ahead are gone: their turn has been free for long, the longer the more there are of them."""
+        return (self._now - self._quiet_from) * self._rate >= 2 + math.log2(1 + ahead)
+
     @property
     def _room(self) -> float:
-        return max(1.0, self.plan.burst - _MARGIN - _SPARE)
+        return max(1.0, self._plan.burst - _MARGIN - _SPARE)
 
     @property
     def _rate(self) -> float:
-        return self.plan.rate * self._pace
+        return self._plan.rate * self._pace
+
+    @property
+    def _over(self) -> float:
+        """How far one more request would be above what may be sent at once."""
+        return self._level + 1 - self._room
+
+    @property
+    def _horizon(self) -> float:
+        """How many requests are reserved ahead of their time."""
+        return max(1.0, self._rate * _RESERVED_AHEAD)
 
     def _leak(self, now: float) -> None:
         if now > self._at:
-            self._level = max(0.0, self._level - (now - self._at) * self._rate) if self._level else 0.0
+            excess = self._over - self._horizon
+            if excess > 0:
+                self._quiet_from = min(now, self._at + excess / self._rate)
+            self._level = max(0.0, self._level - (now - self._at) * self._rate)
             self._at = now
+
+
+@dataclass
+class _Queue:
+    """Who waits, by the number of tickets that were issued, and of those that have been served or passed over."""
+
+    issued: int = 0
+    served: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.issued - self.served
+
+    def serve(self) -> None:
+        self.served = min(self.issued, self.served + 1)
+
+    def serve_all(self) -> None:
+        self.served = self.issued
 
 
 class OperatingBudget:

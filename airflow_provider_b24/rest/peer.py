@@ -14,7 +14,8 @@ from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.ledger import Ledger, MemoryLedger
-from airflow_provider_b24.rest.pacing import Bucket, OperatingBudget
+from airflow_provider_b24.rest.pacing import OperatingBudget, Plan
+from airflow_provider_b24.rest.shared import SharedBucket
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +58,16 @@ class Peer:
 
     :param credential: webhook or application.
     :param tokens: where an application's tokens are kept; required for an :class:`OAuthApp`.
-    :param bucket: the request limit, or None where there is none. Shared by all who call that portal.
-    :param ledger: where what is known of the portal's limits is kept; default: in this object's memory.
+    :param plan: the request limit, or None where there is none.
+    :param ledger: where what is known of the portal's limits is kept, for all who share it; default: in this object's
+        memory.
     :param patience: how long to go on trying.
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
     :param secrets: what else must not be shown, such as a bot's token.
     :param meter: where calls, waits, refusals, retries and unknown outcomes are counted; None for nowhere.
     :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
+    :ivar bucket: what is drawn from before a request is sent; None without a limit.
     :raises ConfigurationError: for an application without a token store.
     """
 
@@ -73,7 +76,7 @@ class Peer:
         credential: Credential,
         *,
         tokens: TokenStore | None = None,
-        bucket: Bucket | None = None,
+        plan: Plan | None = None,
         ledger: Ledger | None = None,
         patience: Patience | None = None,
         clock: Clock | None = None,
@@ -91,11 +94,11 @@ class Peer:
         self.current: Tokens | None = None
         self._former: Tokens | None = None
         self.address = credential.address
-        self.bucket = bucket
         self.budget = OperatingBudget()
         self.patience = patience or Patience()
         self.clock: Clock = clock or SystemClock()
         self.ledger: Ledger = ledger or MemoryLedger(self.clock.monotonic)
+        self.bucket = SharedBucket(self.ledger, self.address, plan) if plan is not None else None
         self.jitter = jitter
         self._secrets = secrets
         self._meter = meter
@@ -125,6 +128,8 @@ class Peer:
                 address,
             )
             self.address = address
+            if self.bucket is not None:
+                self.bucket = self.bucket.at(address)
 
     def count(self, stat: str, method: str, **tags: str) -> None:
         """Count that something happened to a call of this method."""

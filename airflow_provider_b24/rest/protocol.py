@@ -31,9 +31,10 @@ _HEADERS = {"Content-Type": "application/json", **_ASKING}
 
 
 class Priority(Enum):
-    """Who goes first when requests are short."""
+    """Who goes first when requests are short: work, then bulk; a typing signal is skipped instead of queued."""
 
     WORK = "work"
+    BULK = "bulk"
     TYPING = "typing"
 
 
@@ -44,7 +45,7 @@ class Call:
     :ivar method: the name as the documentation spells it, without ``.json``.
     :ivar params: a mapping, or a sequence for the methods that take their parameters by position.
     :ivar version: 2 for the classic REST (``/rest/``), 3 for REST 3.0 (``/rest/api/``).
-    :ivar priority: typing signals give way to everything else.
+    :ivar priority: who goes first when requests are short.
     :raises ConfigurationError: for a name that is none, or a version there is not.
     """
 

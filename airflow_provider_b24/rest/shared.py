@@ -1,45 +1,58 @@
-"""One request limit for all clients of a portal in this process."""
+"""One request limit for all who call a portal and share a ledger."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.ledger import Ledger
+from airflow_provider_b24.rest.pacing import LeakyBucket, Plan, Turn
+from airflow_provider_b24.rest.protocol import Priority
 
-_buckets: dict[tuple[Address, Plan], SharedBucket] = {}
-_creating = threading.Lock()
+T = TypeVar("T")
 
 
 class SharedBucket:
-    """A :class:`~.pacing.LeakyBucket` that threads may share."""
+    """A portal's :class:`~.pacing.LeakyBucket` in a ledger.
 
-    def __init__(self, plan: Plan) -> None:
-        self._bucket = LeakyBucket(plan)
-        self._lock = threading.Lock()
+    The vendor counts all programs behind one address together, whatever their credentials are: so the bucket is the
+    portal's, and who calls it by another scheme or credential draws from the same.
 
-    def draw(self, now: float) -> float:
-        """Reserve one request; seconds to wait before sending it."""
-        with self._lock:
-            return self._bucket.draw(now)
+    :param ledger: what is shared, and with whom.
+    :param address: the portal.
+    :param plan: how fast it may be called.
+    :ivar blocking: whether a draw may take longer than a moment.
+    """
 
-    def draw_signal(self, now: float) -> bool:
-        """Reserve one request to be sent at once; False if it is to be skipped."""
-        with self._lock:
-            return self._bucket.draw_signal(now)
+    def __init__(self, ledger: Ledger, address: Address, plan: Plan) -> None:
+        self.plan = plan
+        self.blocking = ledger.blocking
+        self._ledger = ledger
+        self._key = f"bucket:{address.host}:{address.port or {'https': 443, 'http': 80}[address.scheme]}"
 
-    def refused(self, now: float) -> None:
+    def at(self, address: Address) -> SharedBucket:
+        """The bucket of the portal where it lives now."""
+        return SharedBucket(self._ledger, address, self.plan)
+
+    def draw(
+        self, priority: Priority = Priority.WORK, ticket: int | None = None, at_most: float = float("inf")
+    ) -> Turn:
+        """Ask for one request; see :meth:`.LeakyBucket.draw`."""
+        return self._with(lambda bucket: bucket.draw(priority, ticket, at_most=at_most))
+
+    def refused(self) -> None:
         """The portal refused a request."""
-        with self._lock:
-            self._bucket.refused(now)
+        self._with(LeakyBucket.refused)
 
     def accepted(self) -> None:
-        """The portal took a request."""
-        with self._lock:
-            self._bucket.accepted()
+        """The portal took a request that was drawn at a lowered pace."""
+        self._with(LeakyBucket.accepted)
 
+    def _with(self, what: Callable[[LeakyBucket], T]) -> T:
+        def change(record: bytes | None, now: float) -> tuple[bytes, T]:
+            bucket = LeakyBucket(self.plan, record, now)
+            result = what(bucket)
+            return bucket.pack(), result
 
-def bucket_for(address: Address, plan: Plan) -> SharedBucket:
-    """The bucket of a portal, for the vendor counts all programs behind one address together."""
-    with _creating:
-        return _buckets.setdefault((address, plan), SharedBucket(plan))
+        return self._ledger.update(self._key, change)

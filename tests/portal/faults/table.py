@@ -22,7 +22,7 @@ from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error
-from airflow_provider_b24.rest.pacing import PLANS, LeakyBucket
+from airflow_provider_b24.rest.pacing import PLANS
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority
 from tests.portal.faults.cases import CASES, DIALOG, READ, SIGNAL, WRITE, Case, Ground, World
@@ -116,7 +116,7 @@ def _peer(world: World, case: Case, ground: Ground, tokens: Tokens) -> Peer:
     access, address = world.portal.access, Address.of_url(ground.url)
     plan = PLANS["standard"]
     assert plan is not None
-    options: dict[str, Any] = {"clock": world.clock, "jitter": lambda: 0.5, "bucket": LeakyBucket(plan)}
+    options: dict[str, Any] = {"clock": world.clock, "jitter": lambda: 0.5, "plan": plan}
     if not case.application:
         return Peer(Webhook(address, str(access.user_id), access.webhook_code), **options)
     app = OAuthApp(address, access.client_id, access.client_secret, world.portal.oauth_url)

@@ -12,8 +12,10 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.rest.clock import SystemClock
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.ledger import host_ledger
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.hook.faces import eventually, open_connections
 from tests.unit.rest.clocks import FakeClock
@@ -176,7 +178,9 @@ def test_both_halves_count_their_requests_together(connect):
         return found
 
     assert hook.get_conn().peer is asyncio.run(peer())
-    assert hook.get_conn().peer.bucket is Bitrix24Hook("nowhere").get_conn().peer.bucket
+    assert hook.get_conn().peer.ledger is Bitrix24Hook("nowhere").get_conn().peer.ledger is host_ledger()
+    clock = SystemClock()
+    assert Bitrix24Hook("nowhere", clock=clock).get_conn().peer.ledger is not host_ledger()
 
 
 def test_an_async_task_may_make_synchronous_calls_too(portal):

@@ -18,7 +18,7 @@ import pytest
 from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.errors import ConfigurationError, NotSentError, OutcomeUnknownError
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.rest.drivers import CODE, QUICK, SECRETS, AsyncDriver, MakeDriver, SyncDriver, webhook_peer
@@ -262,7 +262,7 @@ def test_threads_share_a_client_and_its_connections() -> None:
 
     with Scripted([Compute(answer)], forever=True) as server:
         clock = FakeClock()
-        peer = webhook_peer(server.url, clock=clock, bucket=LeakyBucket(Plan(10_000, 2)))
+        peer = webhook_peer(server.url, clock=clock, plan=Plan(10_000, 2))
         with Client(peer, QUICK) as client, ThreadPoolExecutor(8) as pool:
             results = list(pool.map(lambda n: client.call(Call("crm.item.get", {"id": n})).result, range(400)))
     assert results == list(range(400))

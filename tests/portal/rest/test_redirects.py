@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_b24.rest.errors import RedirectRefusedError
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.rest.drivers import OLD, SECRETS, MakeDriver, app_peer, webhook_peer
@@ -59,10 +59,14 @@ def test_a_slash_at_the_end_is_no_other_path(driver: MakeDriver) -> None:
 
 
 def test_every_request_counts_for_the_limit(driver: MakeDriver) -> None:
-    with Scripted([ok(17)]) as new, Scripted([moved(lambda seen: f"{new.url}{seen.target}")]) as old:
+    """Where the portal lives now: there it is shared with connections that name the new address."""
+    with Scripted([ok(17), ok(18)]) as new, Scripted([moved(lambda seen: f"{new.url}{seen.target}")]) as old:
         clock = FakeClock()
-        peer = webhook_peer(old.url, clock=clock, bucket=LeakyBucket(Plan(2, 2)))
+        peer = webhook_peer(old.url, clock=clock, plan=Plan(2, 2))
         with driver(peer) as client:
+            client.call(WRITE)
+        assert clock.waits == []
+        with driver(webhook_peer(new.url, clock=clock, plan=Plan(2, 2), ledger=peer.ledger)) as client:
             client.call(WRITE)
     assert clock.waits == [0.5]
 

@@ -29,7 +29,7 @@ from airflow_provider_b24.rest.errors import (
     QueryLimitError,
     RequestRefusedError,
 )
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
 from tests.portal.rest.leaks import leaks
@@ -424,13 +424,14 @@ def test_signals_are_not_sent_again() -> None:
 
 
 def test_a_batch_of_signals_gives_way() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
-    while bucket.draw_signal(0.0):
+    low = peer(plan=Plan(50, 2), clock=FakeClock(now=0.0))
+    assert low.bucket is not None
+    while low.bucket.draw(Priority.TYPING).ready:
         pass
-    steps, outcome = carried_out([SIGNAL], by=peer(bucket=bucket, clock=FakeClock(now=0.0)))
+    steps, outcome = carried_out([SIGNAL], by=low)
     assert steps == []
     assert type(outcome) is LowBucketError
-    steps, outcome = carried_out([SIGNAL, READ], answer([1, 2]), by=peer(bucket=bucket, clock=FakeClock(now=0.0)))
+    steps, outcome = carried_out([SIGNAL, READ], answer([1, 2]), by=low)
     assert outcome.results == {0: 1, 1: 2}
 
 

@@ -22,7 +22,7 @@ from airflow_provider_b24.rest.errors import (
     QueryLimitError,
     RequestRefusedError,
 )
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
 from tests.portal.rest.leaks import found, leaks
@@ -111,29 +111,23 @@ def test_waits_for_limits_are_bounded_together() -> None:
 
 
 def test_a_bucket_that_leaves_no_room() -> None:
-    bucket = LeakyBucket(Plan(2, 0.001))
-    bucket.draw(1000.0)
-    waits, end = told(converse(peer(bucket=bucket, clock=FakeClock(now=1000.0)), WRITE))
+    busy = peer(plan=Plan(2, 0.001))
+    told(converse(busy, WRITE), reply())
+    waits, end = told(converse(busy, WRITE))
     assert waits == []
     assert type(end) is QueryLimitError
     assert end.retry_after == pytest.approx(1000.0)
 
 
 def test_a_refusal_is_waited_for_in_the_bucket() -> None:
-    clock = FakeClock()
-    bucket = LeakyBucket(Plan(50, 2))
-    conversation = converse(peer(bucket=bucket, clock=clock), WRITE)
-    assert type(next(conversation)) is Send
-    assert conversation.send(FULL) == Wait(1.0)
-    clock.now += 1.0
-    assert type(conversation.send(None)) is Send
-    with pytest.raises(StopIteration):
-        conversation.send(reply())
+    waits, end = told(converse(peer(plan=Plan(50, 2)), WRITE), FULL, reply(5))
+    assert waits == [1.0]
+    assert end == Reply(5)
 
 
 def test_a_signal_that_is_refused_teaches_the_bucket_too() -> None:
     clock = FakeClock()
-    shared = peer(bucket=LeakyBucket(Plan(50, 2)), clock=clock)
+    shared = peer(plan=Plan(50, 2), clock=clock)
     _, end = told(converse(shared, SIGNAL), FULL)
     assert type(end) is QueryLimitError
     _, end = told(converse(shared, SIGNAL))

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_b24.rest.batch import converse_batch
 from airflow_provider_b24.rest.conversation import Failure, converse
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call, Priority
 from tests.unit.rest.simulation import converse_with, error, reply
@@ -76,15 +76,14 @@ def test_refusals(counts: Counts) -> None:
 
 
 def test_a_wait_for_the_request_limit(counts: Counts) -> None:
-    bucket = LeakyBucket(Plan(1, 2))
-    caller = peer(meter=counts, bucket=bucket)
+    caller = peer(meter=counts, plan=Plan(1, 2))
     converse_with(converse(caller, READ), reply())
     converse_with(converse(caller, READ), reply())
     assert counts.seconds == [("bitrix24.waits", 0.5, "crm.item.get", "query_limit")]
 
 
 def test_a_signal_that_is_skipped(counts: Counts) -> None:
-    caller = peer(meter=counts, bucket=LeakyBucket(Plan(1, 2)))
+    caller = peer(meter=counts, plan=Plan(1, 2))
     converse_with(converse(caller, READ), reply())
     converse_with(converse(caller, Call("im.dialog.writing", priority=Priority.TYPING)))
     assert counts.counters[("bitrix24.calls", "im.dialog.writing", "LowBucketError")] == 1

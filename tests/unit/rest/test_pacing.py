@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import heapq
+import itertools
 import sys
 import threading
 from collections.abc import Generator
@@ -13,13 +15,16 @@ from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.conversation import Send, Wait, converse
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
-from airflow_provider_b24.rest.pacing import PLANS, Bucket, LeakyBucket, OperatingBudget, Plan
+from airflow_provider_b24.rest.ledger import MemoryLedger
+from airflow_provider_b24.rest.pacing import PLANS, OperatingBudget, Plan, Turn
 from airflow_provider_b24.rest.peer import Patience, Peer
-from airflow_provider_b24.rest.protocol import Call, Reply, Request
-from airflow_provider_b24.rest.shared import SharedBucket, bucket_for
+from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Request
+from airflow_provider_b24.rest.shared import SharedBucket
+from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.simulation import SimulatedPortal, World
 
-HOOK = Webhook(Address("https", "acme.bitrix24.com"), "7", "s3cr3tc0de")
+PORTAL = Address("https", "acme.bitrix24.com")
+HOOK = Webhook(PORTAL, "7", "s3cr3tc0de")
 
 
 @pytest.mark.parametrize(("burst", "rate"), [(0, 2), (0.5, 2), (-1, 2), (50, 0), (50, -1), (float("nan"), 2)])
@@ -32,141 +37,192 @@ def test_the_vendors_plans() -> None:
     assert dict(PLANS) == {"standard": Plan(50, 2), "enterprise": Plan(250, 5), "unlimited": None}
 
 
+class Drawn:
+    """A bucket at the times that the test names."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.clock = FakeClock(now=0.0)
+        self.shared = SharedBucket(MemoryLedger(self.clock.monotonic), PORTAL, plan)
+
+    def draw(self, now: float, priority: Priority = Priority.WORK, **options: Any) -> Turn:
+        self.clock.now = now
+        return self.shared.draw(priority, **options)
+
+    def wait(self, now: float) -> float:
+        """Until the request would be sent."""
+        return self.draw(now).whole
+
+    def signal(self, now: float) -> bool:
+        return self.draw(now, Priority.TYPING).ready
+
+    def refused(self, now: float) -> None:
+        self.clock.now = now
+        self.shared.refused()
+
+
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
-    waits = [bucket.draw(100.0) for _ in range(53)]
+    bucket = Drawn(Plan(50, 2))
+    turns = [bucket.draw(100.0) for _ in range(70)]
     # two requests less than the plan's 50: they need not arrive as evenly as they were sent, and one is for typing
-    assert waits == [0.0] * 48 + [0.5, 1.0, 1.5, 2.0, 2.5]
+    assert [turn.whole for turn in turns] == [0.0] * 48 + [number / 2 for number in range(1, 23)]
+    # what is due next is reserved, and the others come again when it is their turn, or after 5 s
+    assert [turn.ready for turn in turns] == [True] * 49 + [False] * 21
+    assert turns[48] == Turn(ready=True, wait=0.5, whole=0.5)
+    assert [turn.wait for turn in turns[49:]] == [min(number / 2, 5.0) for number in range(1, 22)]
 
 
 def test_the_bucket_empties_with_time() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
+    bucket = Drawn(Plan(50, 2))
     for _ in range(48):
-        assert bucket.draw(0.0) == 0.0
-    assert bucket.draw(10.0) == 0.0
+        assert bucket.wait(0.0) == 0.0
+    assert bucket.wait(10.0) == 0.0
     for _ in range(19):
-        assert bucket.draw(10.0) == 0.0
-    assert bucket.draw(10.0) == 0.5
-    assert bucket.draw(100_000.0) == 0.0
+        assert bucket.wait(10.0) == 0.0
+    assert bucket.wait(10.0) == 0.5
+    assert bucket.wait(800.0) == 0.0
 
 
 def test_a_clock_that_goes_back_changes_nothing() -> None:
-    bucket = LeakyBucket(Plan(4, 1))
-    assert [bucket.draw(10.0), bucket.draw(5.0), bucket.draw(10.0)] == [0.0, 0.0, 1.0]
+    bucket = Drawn(Plan(4, 1))
+    assert [bucket.wait(10.0), bucket.wait(5.0), bucket.wait(10.0)] == [0.0, 0.0, 1.0]
 
 
 def test_a_refusal_fills_the_bucket_and_halves_the_pace() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
+    bucket = Drawn(Plan(50, 2))
     bucket.refused(0.0)
-    assert bucket.draw(0.0) == 1.0
+    assert bucket.draw(0.0) == Turn(ready=True, wait=1.0, whole=1.0, slow=True)
     bucket.refused(1.0)
-    assert bucket.draw(1.0) == 2.0
+    assert bucket.wait(1.0) == 2.0
 
 
 def test_refusals_of_requests_under_way_together_halve_the_pace_once() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
+    bucket = Drawn(Plan(50, 2))
     for _ in range(40):
         bucket.refused(0.5)
-    assert bucket.draw(0.5) == 1.0
+    assert bucket.wait(0.5) == 1.0
 
 
 def test_after_a_refusal_nothing_is_left_for_signals_either() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
+    bucket = Drawn(Plan(50, 2))
     bucket.refused(0.0)
-    assert [second for second in range(12) if bucket.draw_signal(float(second))] == [5, 10]
+    assert [second for second in range(12) if bucket.signal(float(second))] == [5, 10]
 
 
 def test_the_pace_never_falls_to_nothing_and_recovers() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
+    bucket = Drawn(Plan(50, 2))
     for second in range(0, 3200, 32):
         bucket.refused(second)
-    assert bucket.draw(3168.0) == 32.0
+    assert bucket.draw(3168.0).wait == 32.0
+    bucket.refused(3300.0)
     for _ in range(100):
-        bucket.accepted()
-    assert bucket.draw(3168.0) == 1.0
+        bucket.shared.accepted()
+    assert bucket.draw(3300.0) == Turn(ready=True, wait=0.5, whole=0.5)
+
+
+def test_what_was_learned_is_forgotten_in_time() -> None:
+    bucket = Drawn(Plan(50, 2))
+    bucket.refused(0.0)
+    assert bucket.draw(900.0).slow
+    assert not bucket.draw(1801.0).slow
 
 
 @pytest.mark.parametrize(("burst", "free", "spare"), [(1, 1, 0), (2, 1, 1), (3, 1, 1), (50, 36, 1), (250, 186, 1)])
 def test_when_signals_are_skipped(burst: float, free: int, spare: int) -> None:
-    bucket = LeakyBucket(Plan(burst, 2))
-    assert sum(bucket.draw_signal(0.0) for _ in range(400)) == free + spare
-    assert bucket.draw_signal(1000.0)
+    bucket = Drawn(Plan(burst, 2))
+    assert sum(bucket.signal(0.0) for _ in range(400)) == free + spare
+    assert bucket.signal(800.0)
 
 
 def test_work_that_needs_every_request_leaves_one_for_a_signal() -> None:
-    bucket, now, late = LeakyBucket(Plan(50, 2)), 0.0, 0.0
+    bucket, now, late = Drawn(Plan(50, 2)), 0.0, 0.0
     signals: list[float] = []
+    ticket: int | None = None
     while now < 600:
-        now += bucket.draw(now)
+        turn = bucket.draw(now, ticket=ticket)
+        now, ticket = now + turn.wait, turn.ticket
         if now >= (signals[-1] if signals else 0) + 12:
-            assert bucket.draw_signal(now)
-            assert not bucket.draw_signal(now + 4.9)
+            assert bucket.signal(now)
+            assert not bucket.signal(now + 4.9)
             signals.append(now)
         late = max(late, now - (signals[-1] if signals else 0))
     assert len(signals) >= 48
     assert late < 13
 
 
-def test_a_signal_does_not_jump_a_long_queue_twice() -> None:
-    bucket = LeakyBucket(Plan(50, 2))
-    waits = [bucket.draw(0.0) for _ in range(148)]
-    assert waits[-1] == 50.0
-    assert [second for second in range(55) if bucket.draw_signal(float(second))] == [0, 51]
+def test_a_signal_in_a_long_queue_makes_all_who_wait_later() -> None:
+    bucket = Drawn(Plan(50, 2))
+    tickets = [bucket.draw(0.0).ticket for _ in range(148)]
+    assert bucket.draw(0.0, ticket=tickets[-1]).whole == 50.0
+    assert bucket.signal(0.0)
+    assert bucket.draw(0.0, ticket=tickets[-1]).whole == 50.5
 
 
-@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200), st.floats(1, 100), st.floats(0.1, 10))
-def test_what_waits_as_told_is_never_refused(draws: list[tuple[float, bool]], burst: float, rate: float) -> None:
-    bucket, now = LeakyBucket(Plan(burst, rate)), 0.0
-    work: list[float] = []
-    signals: list[float] = []
-    for pause, is_signal in draws:
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from(Priority)), max_size=200), st.floats(1, 100), st.floats(0.1, 10)
+)
+def test_what_waits_as_told_is_never_refused(draws: list[tuple[float, Priority]], burst: float, rate: float) -> None:
+    """Neither work nor bulk nor signals, and work is sent in its order, and so is bulk."""
+    bucket = Drawn(Plan(burst, rate))
+    sent: dict[Priority, list[tuple[float, int]]] = {priority: [] for priority in Priority}
+    agenda: list[tuple[float, int, Priority, int | None]] = []
+    now = 0.0
+    for number, (pause, priority) in enumerate(draws):
         now += pause
-        if not is_signal:
-            work.append(now + bucket.draw(now))
-        elif bucket.draw_signal(now):
-            signals.append(now)
-    assert work == sorted(work)
+        agenda.append((now, number, priority, None))
+    while agenda:
+        now, number, priority, ticket = heapq.heappop(agenda)
+        turn = bucket.draw(now, priority, ticket=ticket)
+        if turn.ready:
+            sent[priority].append((now + turn.wait, number))
+        elif priority is not Priority.TYPING:
+            assert turn.wait > 0
+            heapq.heappush(agenda, (now + turn.wait, number, priority, turn.ticket))
+    for priority in (Priority.WORK, Priority.BULK):
+        assert [number for _, number in sorted(sent[priority])] == sorted(number for _, number in sent[priority])
+    assert sum(map(len, sent.values())) >= sum(priority is not Priority.TYPING for _, priority in draws)
     level = at = 0.0
-    for when in sorted(work + signals):
+    for when, _ in sorted(itertools.chain(*sent.values())):
         level = max(0.0, level - (when - at) * rate) + 1
         at = when
-        assert level <= max(2.0, burst) + 1e-6
+        assert level <= max(2.0, burst) + 1e-5
 
 
 def test_threads_that_draw_at_once_lose_no_draw() -> None:
-    bucket = SharedBucket(Plan(1, 1e-9))
+    bucket = SharedBucket(MemoryLedger(lambda: 0.0), PORTAL, Plan(1, 1e-9))
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=lambda: [bucket.draw(0.0) for _ in range(2000)]) for _ in range(4)]
+        threads = [threading.Thread(target=lambda: [bucket.draw() for _ in range(2000)]) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     finally:
         sys.setswitchinterval(before)
-    assert bucket.draw(0.0) * 1e-9 == pytest.approx(8000)
+    assert bucket.draw().whole * 1e-9 == pytest.approx(8000)
 
 
-def test_one_bucket_for_a_portal_in_this_process() -> None:
-    here, there = Address("https", "a.example"), Address("https", "b.example")
-    assert bucket_for(here, Plan(50, 2)) is bucket_for(here, Plan(50, 2))
-    assert bucket_for(here, Plan(50, 2)) is not bucket_for(there, Plan(50, 2))
-    bucket = bucket_for(here, Plan(3, 1))
-    assert [bucket.draw(0.0), bucket.draw_signal(0.0), bucket.draw_signal(0.0)] == [0.0, True, False]
-    bucket.refused(0.0)
-    bucket.accepted()
-    assert bucket.draw(0.0) == pytest.approx(2.0 / 0.525)
+def test_the_bucket_is_that_of_the_portal() -> None:
+    ledger = MemoryLedger(lambda: 0.0)
+
+    def wait(scheme: str, host: str, port: int | None = None, plan: Plan = Plan(1, 2)) -> float:  # noqa: B008
+        return SharedBucket(ledger, Address(scheme, host, port), plan).draw().whole
+
+    assert [wait("https", "a.example"), wait("https", "A.example", 443), wait("https", "b.example")] == [0.0, 0.5, 0.0]
+    assert wait("https", "a.example", 8443) == 0.0
+    # Two opinions of the plan: one level, seen by each with its own.
+    assert wait("https", "a.example", plan=Plan(50, 2)) == 0.0
+    assert wait("https", "a.example", plan=Plan(1, 0.5)) == 6.0
 
 
-def peer(world: World, bucket: Bucket | None) -> Peer:
-    return Peer(HOOK, bucket=bucket, clock=world.clock, jitter=lambda: 0.5)
+def peer(world: World, **options: Any) -> Peer:
+    return Peer(HOOK, **{"plan": Plan(50, 2), "clock": world.clock, "jitter": lambda: 0.5, **options})
 
 
 def test_200_calls_at_once_are_not_refused_and_take_no_longer_than_they_must() -> None:
     portal = SimulatedPortal()
     world = World(lambda now, request: portal.answer(now))
-    shared = peer(world, LeakyBucket(Plan(50, 2)))
+    shared = peer(world)
     for _ in range(200):
         world.start(converse(shared, Call("crm.item.add")))
     seconds = world.run()
@@ -187,7 +243,7 @@ def test_readers_who_do_not_know_of_each_other_all_finish(readers: int, *, count
             world.start(converse(reader, Call("crm.item.list")), lambda: read(reader, left - 1))
 
     for _ in range(readers):
-        read(peer(world, LeakyBucket(Plan(50, 2))), calls)
+        read(peer(world), calls)
     seconds = world.run()
     assert world.outcomes == [Reply(True)] * (readers * calls)
     ideal = (readers * calls - 50) / 2
@@ -199,7 +255,7 @@ def test_readers_who_do_not_know_of_each_other_all_finish(readers: int, *, count
 def test_two_programs_with_a_hundred_calls_at_once_finish(*, counts_refused: bool) -> None:
     portal = SimulatedPortal(counts_refused=counts_refused)
     world = World(lambda now, request: portal.answer(now))
-    for program in [peer(world, LeakyBucket(Plan(50, 2))) for _ in range(2)]:
+    for program in [peer(world) for _ in range(2)]:
         for _ in range(100):
             world.start(converse(program, Call("crm.item.add")))
     assert world.run() <= 500.0
@@ -217,7 +273,7 @@ def test_a_reader_finishes_beside_a_program_that_takes_most_of_the_limit(*, coun
             yield Wait(1 / 1.5)
 
     world.start(steady())
-    reader = peer(world, LeakyBucket(Plan(50, 2)))
+    reader = peer(world)
     ended: list[float] = []
 
     def read(left: int) -> None:
@@ -235,9 +291,9 @@ def test_a_reader_finishes_beside_a_program_that_takes_most_of_the_limit(*, coun
 
 def test_a_call_gives_up_when_limits_have_taken_too_long() -> None:
     portal = SimulatedPortal(burst=0)
-    for bucket in (None, LeakyBucket(Plan(50, 2))):
+    for plan in (None, Plan(50, 2)):
         world = World(lambda now, request: portal.answer(now))
-        one = Peer(HOOK, bucket=bucket, clock=world.clock, patience=Patience(limits=100.0), jitter=lambda: 0.5)
+        one = peer(world, plan=plan, patience=Patience(limits=100.0))
         world.start(converse(one, Call("crm.item.add")))
         assert 30.0 < world.run() <= 101.0
         (error,) = world.outcomes
