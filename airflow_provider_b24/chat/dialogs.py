@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.rest.conversation import Step
     from airflow_provider_b24.rest.peer import Patience, Peer
     from airflow_provider_b24.rest.protocol import Priority, Reply
+    from airflow_provider_b24.rest.steps import Step
 
 _ID = re.compile(r"^(chat|sg)?[1-9][0-9]{0,18}$")
 _REFERENCE = re.compile(r"^(?P<kind>[a-z]+):(?P<key>\S+)$")

@@ -9,8 +9,8 @@ from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
 from airflow_provider_b24.rest.errors import ConfigurationError, OutcomeUnknownError
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.rest.conversation import Step
     from airflow_provider_b24.rest.peer import Peer
+    from airflow_provider_b24.rest.steps import Step
 
 # The portal cuts a longer text without a word (chat-bots-v2, entities.md).
 LONGEST_TEXT = 20_000

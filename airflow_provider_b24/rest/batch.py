@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.conversation import Step, Wait, cleaned, converse, reason
+from airflow_provider_b24.rest.allowance import allowance_of, close, may_wait, noted, spent, used_up
+from airflow_provider_b24.rest.conversation import cleaned, converse, reason
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -27,15 +29,16 @@ from airflow_provider_b24.rest.errors import (
     error_for,
 )
 from airflow_provider_b24.rest.methods import Params
+from airflow_provider_b24.rest.operating import Allowance
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import (
     Call,
     Priority,
     Reply,
-    as_number,
     error_text,
     plain_value,
 )
+from airflow_provider_b24.rest.steps import Step, Wait
 
 K = TypeVar("K", bound=Hashable)
 
@@ -235,47 +238,103 @@ def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
 def _converse_chunk(
     peer: Peer, commands: _Commands, chunk: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, None]:
-    """One request, and again for the commands in it that a limit refused before they were run."""
+    """One request, and further ones for the commands that a limit holds back, or refused before they were run."""
     waiting = chunk
     tries = 0
+    waited = 0.0
     while waiting:
-        tries += 1
-        request = commands.request(waiting)
-        failure: Bitrix24Error | None = None
-        try:
-            reply = yield from converse(peer, request, patience=patience)
-        except Bitrix24Error as caught:
-            failure = caught
-        if failure is not None:
-            if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
-                raise failure.with_traceback(None)
-            for key, call in waiting.items():
-                outcome.errors[key] = _same(failure, call)
+        held = yield from _held_back(peer, waiting, commands.halt)
+        given_up = [
+            key for key, allowance in held.items() if not may_wait(waiting[key], patience, waited, allowance.wait)
+        ]
+        for key in given_up:
+            outcome.errors[key] = used_up(peer, waiting[key].method, held.pop(key))
+        if given_up and commands.halt:
+            # All or nothing: what comes before it was to be built on.
+            if len(outcome.errors) == len(given_up) and not outcome.replies:
+                raise outcome.errors[given_up[0]]
+            _not_run(outcome, {key: call for key, call in waiting.items() if key not in given_up})
             return
-        _account(peer, reply, waiting, commands.halt, outcome)
-        pauses = {key: _pause(peer, call, outcome.errors.get(key), tries, patience) for key, call in waiting.items()}
-        waiting = {key: call for key, call in waiting.items() if pauses[key] is not None}
-        if commands.halt or not waiting:
-            return
-        longest = max(waiting, key=lambda key: pauses[key] or 0.0)
-        refusal = outcome.errors[longest]
-        peer.tell_wait(waiting[longest].method, pauses[longest] or 0.0, reason(refusal), str(refusal))
-        for key, call in waiting.items():
-            peer.count("bitrix24.retries", call.method, reason=reason(outcome.errors.pop(key)))
-        yield Wait(pauses[longest] or 0.0)
+        ready = {key: call for key, call in waiting.items() if key not in held and key not in given_up}
+        again = ready
+        if held and (commands.halt or not ready):
+            # The first of them is not kept by the others; with halt they go together.
+            key = (max if commands.halt else min)(held, key=lambda key: held[key].wait)
+            waited += held[key].wait
+            peer.tell_wait(waiting[key].method, held[key].wait, "operating_limit", spent(peer, held[key]))
+            yield Wait(held[key].wait)
+        elif ready:
+            tries += 1
+            again = {}
+            if (yield from _request(peer, commands, ready, patience, outcome)) and not commands.halt:
+                for key, call in ready.items():
+                    error = outcome.errors.get(key)
+                    wait = (error.retry_after or 0.0) if isinstance(error, OperatingLimitError) else 0.0
+                    if isinstance(error, LimitError) and may_wait(call, patience, waited, wait):
+                        again[key] = call
+                again = again if tries < patience.tries else {}
+                yield from _after_refusals(peer, again, outcome, peer.backoff(tries, patience))
+        waiting = {key: call for key, call in waiting.items() if key in held or key in again}
 
 
-def _pause(peer: Peer, call: Call, error: Bitrix24Error | None, tries: int, patience: Patience) -> float | None:
-    """Seconds until a command that a limit refused is sent again; None to leave it as it is."""
-    if not isinstance(error, LimitError):
-        return None
-    if isinstance(error, OperatingLimitError):
-        error.retry_after = peer.budget.wait_for(call.method, peer.clock.time())
-    if tries >= patience.tries or call.priority is Priority.TYPING:
-        return None
-    if isinstance(error, OperatingLimitError):
-        return error.retry_after if (error.retry_after or 0.0) <= patience.operating else None
-    return peer.backoff(tries, patience)
+def _held_back(peer: Peer, calls: Mapping[Any, Call], halt: bool) -> Generator[Step, Any, dict[Any, Allowance]]:
+    """The calls whose method has no execution time left now; the others are taken to be sent."""
+    methods = Counter(call.method for call in calls.values())
+    allowances: dict[str, Allowance] = {}
+    for method, count in methods.items():
+        allowances[method] = yield from allowance_of(peer, method, count, take=not halt)
+    if halt and not any(allowance.wait for allowance in allowances.values()):
+        for method, count in methods.items():
+            yield from allowance_of(peer, method, count)
+    return {key: allowances[call.method] for key, call in calls.items() if allowances[call.method].wait}
+
+
+def _request(
+    peer: Peer, commands: _Commands, calls: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
+) -> Generator[Step, Any, bool]:
+    """Send these commands; whether there was an answer to the request as a whole."""
+    request = commands.request(calls)
+    failure: Bitrix24Error | None = None
+    try:
+        reply = yield from converse(peer, request, patience=patience)
+    except Bitrix24Error as caught:
+        failure = caught
+    if failure is not None:
+        if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
+            raise failure.with_traceback(None)
+        for key, call in calls.items():
+            outcome.errors[key] = _same(failure, call)
+        return False
+    _account(peer, reply, calls, commands.halt, outcome)
+    yield from _learn(peer, calls, outcome)
+    return True
+
+
+def _after_refusals(
+    peer: Peer, calls: dict[Any, Call], outcome: BatchReply[Any], pause: float
+) -> Generator[Step, Any, None]:
+    """Pause before commands that a limit refused go again. Where it is the method's own, its allowance waits."""
+    refusals = {key: outcome.errors.pop(key) for key in calls}
+    for key, call in calls.items():
+        peer.count("bitrix24.retries", call.method, reason=reason(refusals[key]))
+    busy = next((key for key, error in refusals.items() if not isinstance(error, OperatingLimitError)), None)
+    if busy is not None:
+        peer.tell_wait(calls[busy].method, pause, reason(refusals[busy]), str(refusals[busy]))
+        yield Wait(pause)
+
+
+def _learn(peer: Peer, calls: Mapping[Any, Call], outcome: BatchReply[Any]) -> Generator[Step, Any, None]:
+    """What the answer says of the execution time of each method in it."""
+    for method in dict.fromkeys(call.method for call in calls.values()):
+        keys = [key for key, call in calls.items() if call.method == method]
+        replies = [outcome.replies[key] for key in keys if key in outcome.replies]
+        if replies:
+            yield from noted(peer, method, replies)
+        refused = [error for key in keys if isinstance(error := outcome.errors.get(key), OperatingLimitError)]
+        if refused:
+            wait = yield from close(peer, refused[0])
+            for error in refused[1:]:
+                error.retry_after, error.advice = wait, refused[0].advice
 
 
 def _account(
@@ -299,17 +358,8 @@ def _account(
             if isinstance(error, LimitError):
                 peer.count("bitrix24.refusals", call.method, limit=reason(error))
         elif name in sections["result"]:
-            spent = sections["result_time"].get(name)
-            spent = spent if isinstance(spent, Mapping) else {}
-            reset_at = as_number(spent.get("operating_reset_at"))
-            peer.budget.note(call.method, reset_at)
-            total, following = (as_number(sections[part].get(name)) for part in ("result_total", "result_next"))
-            outcome.replies[key] = Reply(
-                sections["result"][name],
-                None if total is None else int(total),
-                None if following is None else int(following),
-                as_number(spent.get("operating")),
-                reset_at,
+            outcome.replies[key] = Reply.of(
+                *(sections[part].get(name) for part in ("result", "result_total", "result_next", "result_time"))
             )
         elif failed and halt:
             outcome.errors[key] = NotExecutedError(

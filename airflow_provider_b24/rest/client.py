@@ -17,11 +17,12 @@ from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
-from airflow_provider_b24.rest.conversation import Ask, Failure, Renew, Send, Step, Wait, converse, renewal
+from airflow_provider_b24.rest.conversation import converse, renewal
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
+from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 T = TypeVar("T")
 

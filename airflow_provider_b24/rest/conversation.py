@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.allowance import await_allowance, closed, noted
 from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook, redact
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -43,6 +43,7 @@ from airflow_provider_b24.rest.protocol import (
     encode,
     encode_renewal,
 )
+from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 log = logging.getLogger(__name__)
 
@@ -55,57 +56,6 @@ _LONGEST_DESCRIPTION = 500
 _SHORTEST_PAUSE = 0.5
 
 
-@dataclass(frozen=True)
-class Send:
-    """Carry out this request; the outcome is a :class:`Response` or a :class:`Failure`.
-
-    :ivar read_timeout: seconds to wait for the answer, where the transport's own are not meant.
-    """
-
-    request: Request
-    read_timeout: float | None = None
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Let this many seconds pass."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Renew:
-    """Get tokens newer than ``stale``; the outcome is the new :class:`Tokens`."""
-
-    stale: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Have this done; the outcome is what it returns.
-
-    :ivar blocking: whether it may take longer than a moment, so that an event loop leaves it to a thread.
-    """
-
-    question: Callable[[], Any] = field(repr=False)
-    blocking: bool = True
-
-
-@dataclass(frozen=True)
-class Failure:
-    """No response. A value instead of an exception, so that no library's message with the URL in it survives.
-
-    :ivar text: what happened, in words of ours.
-    :ivar sent: whether any of the request may have reached the portal.
-    :ivar certificate: whether the cause is a TLS certificate that is not trusted.
-    """
-
-    text: str
-    sent: bool
-    certificate: bool = False
-
-
-Step = Send | Wait | Renew | Ask
 Conversation = Generator[Step, Any, Reply]
 
 
@@ -130,8 +80,9 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
 def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
     attempt = refusals = redirects = 0
     renewed = False
-    waited = 0.0
+    waited = waited_for_method = 0.0
     while True:
+        waited_for_method = yield from await_allowance(peer, call, patience, waited_for_method)
         pause, slow = yield from _draw(peer, call, waited, patience)
         waited += pause
 
@@ -152,9 +103,7 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
                 continue
             reply, error = _decoded(call, outcome)
             if reply is not None:
-                peer.budget.note(call.method, reply.operating_reset_at)
-                if slow and peer.bucket is not None:
-                    yield Ask(peer.bucket.accepted, peer.bucket.blocking)
+                yield from _learn(peer, call, reply, slow)
                 return reply
             assert error is not None
         else:
@@ -171,11 +120,11 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
             attempt -= 1
             refusals += 1
             peer.count("bitrix24.refusals", call.method, limit=reason(error))
-            if peer.bucket is not None and not isinstance(error, OperatingLimitError):
-                # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
-                yield Ask(peer.bucket.refused, peer.bucket.blocking)
-            again = _pause_after_refusal(peer, call, error, refusals, patience)
-            waited += again or 0.0
+            if isinstance(error, OperatingLimitError):
+                again = yield from closed(peer, call, error, patience, waited_for_method)
+            else:
+                again = yield from _after_refusal(peer, call, error, refusals, patience)
+                waited += again or 0.0
         else:
             again = _pause_after(peer, call, error, attempt, patience)
         if again is None or waited > patience.limits:
@@ -272,6 +221,12 @@ def _draw(peer: Peer, call: Call, waited: float, patience: Patience) -> Generato
         ticket = turn.ticket
 
 
+def _learn(peer: Peer, call: Call, reply: Reply, slow: bool) -> Generator[Step, Any, None]:
+    if slow and peer.bucket is not None:
+        yield Ask(peer.bucket.accepted, peer.bucket.blocking)
+    yield from noted(peer, call.method, [reply])
+
+
 def _decoded(call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
     try:
         return decode(call.method, response), None
@@ -287,13 +242,13 @@ def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
     return OutcomeUnknownError(failure.text, method=call.method)
 
 
-def _pause_after_refusal(peer: Peer, call: Call, error: LimitError, refusals: int, patience: Patience) -> float | None:
+def _after_refusal(
+    peer: Peer, call: Call, error: LimitError, refusals: int, patience: Patience
+) -> Generator[Step, Any, float | None]:
     """Seconds until the call is sent again, or None to give up."""
-    if isinstance(error, OperatingLimitError):
-        error.retry_after = error.retry_after or peer.budget.wait_for(call.method, peer.clock.time())
-        if error.retry_after > patience.operating or call.priority is Priority.TYPING:
-            return None
-        return error.retry_after
+    if peer.bucket is not None:
+        # The pause is in the level of the bucket now: the next draw waits for it, behind who waits already.
+        yield Ask(peer.bucket.refused, peer.bucket.blocking)
     if call.priority is Priority.TYPING:
         return None
     if peer.bucket is not None:

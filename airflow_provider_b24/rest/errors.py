@@ -128,7 +128,8 @@ class OperatingLimitError(LimitError):
     """One method used up its execution time (480 s in 10 minutes in the cloud). Only that method is blocked."""
 
     default_advice = (
-        "The portal blocks this one method until its execution time of the last ten minutes falls below the limit."
+        "The portal blocks this one method until its execution time of the last ten minutes falls below the limit: "
+        "call it again then, or ask for less in each call."
     )
 
 

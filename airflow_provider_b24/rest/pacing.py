@@ -1,9 +1,8 @@
-"""How fast a portal may be called: the leaky bucket of requests, and the time budget of each method.
+"""How fast a portal may be called: the leaky bucket of requests.
 
 Pure arithmetic over a clock that the caller reads; no waiting, no lock, no I/O. The vendor's rules
 (limits.md): every HTTP request adds 1 to a counter, which falls by ``rate`` a second; above ``burst`` a
-request is refused with ``QUERY_LIMIT_EXCEEDED``. Each method has, per credential, a budget of execution
-time over ten minutes; above it calls are refused with ``OPERATION_TIME_LIMIT``.
+request is refused with ``QUERY_LIMIT_EXCEEDED``.
 """
 
 from __future__ import annotations
@@ -261,24 +260,3 @@ class _Queue:
 
     def serve_all(self) -> None:
         self.served = self.issued
-
-
-class OperatingBudget:
-    """When each method may be called again, from the ``operating_reset_at`` of its last reply."""
-
-    def __init__(self) -> None:
-        self._reset_at: dict[str, float] = {}
-
-    def note(self, method: str, reset_at: float | None) -> None:
-        """Remember what a reply said."""
-        if reset_at is not None:
-            self._reset_at[method.lower()] = reset_at
-
-    def wait_for(self, method: str, now: float) -> float:
-        """Seconds until a method that was refused with ``OPERATION_TIME_LIMIT`` is worth another try.
-
-        :param now: seconds since the epoch.
-        :return: until the noted reset; a minute where none is known, since the budget is kept by minutes.
-        """
-        reset_at = self._reset_at.get(method.lower(), 0.0)
-        return max(1.0, reset_at - now) if now < reset_at < now + 3600 else 60.0

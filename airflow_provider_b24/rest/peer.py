@@ -14,7 +14,8 @@ from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.ledger import Ledger, MemoryLedger
-from airflow_provider_b24.rest.pacing import OperatingBudget, Plan
+from airflow_provider_b24.rest.operating import CLOUD_LIMIT, OperatingBudget, name_of
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.shared import SharedBucket
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Patience:
         be repeated has no usable answer. Default 4.
     :ivar pause: seconds before the second try; doubled for each further one, with jitter. Default 0.5.
     :ivar limits: seconds a call waits in all for limits of the portal. Default 900.
-    :ivar operating: the longest single wait for an operating budget, in seconds; a longer one is raised with
+    :ivar operating: seconds a call waits in all for the execution time of its method; more is raised with
         ``retry_after``. Default 60.
     :ivar answer: seconds to wait for each answer. Default None: what the transport is set to.
     """
@@ -61,6 +62,7 @@ class Peer:
     :param plan: the request limit, or None where there is none.
     :param ledger: where what is known of the portal's limits is kept, for all who share it; default: in this object's
         memory.
+    :param operating_limit: seconds of execution time that a method may use in ten minutes. Default 480.
     :param patience: how long to go on trying.
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
@@ -78,6 +80,7 @@ class Peer:
         tokens: TokenStore | None = None,
         plan: Plan | None = None,
         ledger: Ledger | None = None,
+        operating_limit: float = CLOUD_LIMIT,
         patience: Patience | None = None,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
@@ -94,11 +97,11 @@ class Peer:
         self.current: Tokens | None = None
         self._former: Tokens | None = None
         self.address = credential.address
-        self.budget = OperatingBudget()
         self.patience = patience or Patience()
         self.clock: Clock = clock or SystemClock()
         self.ledger: Ledger = ledger or MemoryLedger(self.clock.monotonic)
         self.bucket = SharedBucket(self.ledger, self.address, plan) if plan is not None else None
+        self.budget = OperatingBudget(self.ledger, name_of(credential), operating_limit)
         self.jitter = jitter
         self._secrets = secrets
         self._meter = meter

@@ -98,6 +98,7 @@ class Reply:
     :ivar next: the ``start`` of the next page, or None on the last one.
     :ivar operating: seconds of execution time this method has used up in the last ten minutes (cloud only).
     :ivar operating_reset_at: when the oldest part of that figure falls away (seconds since the epoch).
+    :ivar finished_at: the portal's own time when it was done (seconds since the epoch).
     """
 
     result: Any
@@ -105,6 +106,24 @@ class Reply:
     next: int | None = None
     operating: float | None = None
     operating_reset_at: float | None = None
+    finished_at: float | None = None
+
+    @classmethod
+    def of(cls, result: Any, total: Any, following: Any, spent: Any) -> Reply:
+        """A reply of the parts that an answer has, of whatever types they are.
+
+        :param following: its ``next``.
+        :param spent: its ``time``.
+        """
+        spent = spent if isinstance(spent, Mapping) else {}
+        return cls(
+            result,
+            _integer(total),
+            _integer(following),
+            as_number(spent.get("operating")),
+            as_number(spent.get("operating_reset_at")),
+            _finished_at(spent),
+        )
 
 
 def encode(call: Call, address: Address, proof: Webhook | Tokens) -> Request:
@@ -207,16 +226,7 @@ def decode(method: str, response: Response) -> Reply:
         raise _portal_error(method, response, payload)
     if "result" not in payload or response.status >= 400:
         raise _unreadable(method, response, "the answer has no result")
-    spent = payload.get("time")
-    if not isinstance(spent, Mapping):
-        spent = {}
-    return Reply(
-        payload["result"],
-        _integer(payload.get("total")),
-        _integer(payload.get("next")),
-        as_number(spent.get("operating")),
-        as_number(spent.get("operating_reset_at")),
-    )
+    return Reply.of(payload["result"], payload.get("total"), payload.get("next"), payload.get("time"))
 
 
 def decode_tokens(response: Response, before: Tokens) -> Tokens:
@@ -296,6 +306,17 @@ def _unreadable(method: str, response: Response, what: str) -> Bitrix24Error:
 def _retry_after(response: Response) -> float | None:
     value = response.headers.get("retry-after", "")
     return float(value) if value.isdecimal() and len(value) < 7 else None
+
+
+def _finished_at(spent: Mapping[str, Any]) -> float | None:
+    finished = as_number(spent.get("finish"))
+    if finished is not None:
+        return finished
+    try:
+        moment = dt.datetime.fromisoformat(str(spent.get("date_finish")))
+        return moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _integer(value: Any) -> int | None:

@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_b24.rest.conversation import Failure
 from airflow_provider_b24.rest.credentials import redact
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.steps import Failure
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ FAULTS: dict[str, Fault] = {
     "503 HTML for a day": Fault(page(503, Retry_After="86400"), OutcomeUnknownError),
     "OPERATION_TIME_LIMIT": Fault(
         echo(429, "OPERATION_TIME_LIMIT"),
-        *(OperatingLimitError, ([60.0] * 15, [60.0] * 15, []), "this one method", "OPERATION_TIME_LIMIT"),
+        *(OperatingLimitError, ([60.0], [60.0], []), "this one method", "OPERATION_TIME_LIMIT"),
     ),
     "OPERATION_TIME_LIMIT for 10 minutes": Fault(
         echo(429, "OPERATION_TIME_LIMIT", Retry_After="600"),

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Generator
 from typing import Any
 
-from airflow_provider_b24.rest.conversation import Ask, Send, Wait
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.protocol import Request, Response
+from airflow_provider_b24.rest.steps import Ask, Send, Wait
 from tests.unit.rest.clocks import FakeClock
 
 # Seconds that a request is under way, and an answer again.
@@ -95,10 +95,13 @@ class World:
         self._at(now + TRAVEL, arrive)
 
 
-def converse_with(conversation: Generator[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
+def converse_with(
+    conversation: Generator[Any, Any, Any], *answers: Any, clock: FakeClock | None = None
+) -> tuple[list[Any], Any]:
     """A conversation that gets these outcomes of its :class:`Send` and other steps, in order (waits get None, what is
     asked is done).
 
+    :param clock: goes on while it waits.
     :return: all its steps, and what it returned or raised.
     """
     left = list(answers)
@@ -117,6 +120,8 @@ def converse_with(conversation: Generator[Any, Any, Any], *answers: Any) -> tupl
             outcome = step.question()
             continue
         steps.append(step)
+        if isinstance(step, Wait) and clock is not None:
+            clock.sleep(step.seconds)
         outcome = None if isinstance(step, Wait) else left.pop(0)
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.batch import BatchReply, command, converse_batch, references
-from airflow_provider_b24.rest.conversation import Failure, Send, Wait
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import (
     AccessDeniedError,
@@ -32,6 +31,7 @@ from airflow_provider_b24.rest.errors import (
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
+from airflow_provider_b24.rest.steps import Failure, Send, Wait
 from tests.portal.rest.leaks import leaks
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.php_query import parse
@@ -77,7 +77,9 @@ def carried_out(
     calls: Mapping[Any, Call] | list[Call], *answers: Any, halt: bool | None = None, by: Peer | None = None
 ) -> tuple[list[Any], Any]:
     """The bodies of the requests (and the waits between), and what came out."""
-    steps, outcome = converse_with(converse_batch(by or peer(), calls, halt=halt), *answers)
+    by = by or peer()
+    assert isinstance(by.clock, FakeClock)
+    steps, outcome = converse_with(converse_batch(by, calls, halt=halt), *answers, clock=by.clock)
     return [step.seconds if isinstance(step, Wait) else json.loads(step.request.body) for step in steps], outcome
 
 
@@ -298,12 +300,11 @@ def test_whole_replies() -> None:
         {"a": [], "b": []},
         total={"a": 120, "b": "7"},
         following={"a": 50},
-        time={"a": {"operating": 0.5, "operating_reset_at": portal.clock.time() + 300}, "b": []},
+        time={"a": {"operating": 0.5, "operating_reset_at": 1_790_001_300, "finish": 1_790_001_000.5}, "b": []},
     )
     _, outcome = carried_out({"a": Call("crm.item.list"), "b": Call("user.get")}, response, by=portal)
-    assert outcome.replies["a"] == Reply([], 120, 50, 0.5, portal.clock.time() + 300)
+    assert outcome.replies["a"] == Reply([], 120, 50, 0.5, 1_790_001_300, 1_790_001_000.5)
     assert outcome.replies["b"] == Reply([], 7)
-    assert portal.budget.wait_for("crm.item.list", portal.clock.time()) == 300.0
 
 
 def test_results_and_errors_stand_in_the_order_of_the_calls() -> None:
@@ -392,22 +393,75 @@ def test_the_callers_patience_counts() -> None:
 
 def test_an_operating_limit_is_waited_for_if_it_is_short() -> None:
     refused = answer([], [refusal("OPERATION_TIME_LIMIT")])
-    portal = peer()
-    portal.budget.note("crm.item.add", portal.clock.time() + 40)
-    steps, outcome = carried_out([WRITE], refused, answer([5]), by=portal)
-    assert steps[1] == 40.0
+    steps, outcome = carried_out([WRITE], refused, answer([5]), by=using({WRITE.method: (30, 40)}))
+    assert steps[1] == 41.0
     assert outcome.results == {0: 5}
 
 
 def test_a_long_operating_limit_keeps_none_of_the_others() -> None:
-    portal = peer()
-    portal.budget.note("crm.item.add", portal.clock.time() + 400)
     refused = answer([], [refusal("OPERATION_TIME_LIMIT"), refusal("QUERY_LIMIT_EXCEEDED")])
-    steps, outcome = carried_out([WRITE, Call("crm.deal.add")], refused, answer({"1": 6}), by=portal)
+    calls = [WRITE, Call("crm.deal.add")]
+    steps, outcome = carried_out(calls, refused, answer({"1": 6}), by=using({WRITE.method: (30, 400)}))
     assert steps[1:] == [0.5, {"halt": 0, "cmd": {"1": "crm.deal.add"}}]
     assert outcome.results == {1: 6}
-    assert type(outcome.errors[0]) is OperatingLimitError
-    assert outcome.errors[0].retry_after == 400.0
+    assert (type(outcome.errors[0]), outcome.errors[0].code) == (OperatingLimitError, "OPERATION_TIME_LIMIT")
+    assert outcome.errors[0].retry_after == 401.0
+    assert "until 14:36:41 UTC (in 401 s)" in str(outcome.errors[0])
+
+
+def using(methods: dict[str, tuple[float, float]]) -> Peer:
+    """A peer that knows so many seconds of execution time of each method, and in how many the oldest fall away."""
+    made = peer()
+    for method, (operating, resets_in) in methods.items():
+        made.budget.note(method, operating, resets_in)
+    return made
+
+
+def test_commands_whose_method_is_used_up_go_later_and_keep_none_of_the_others() -> None:
+    later, never = Call("crm.item.list"), Call("crm.deal.list")
+    by = using({later.method: (500, 20), never.method: (500, 400)})
+    calls = {"a": later, "b": never, "c": WRITE, "d": later}
+    steps, outcome = carried_out(calls, answer({"c": 3}), answer({"a": 1, "d": 4}), by=by)
+    assert [step if isinstance(step, float) else list(step["cmd"]) for step in steps] == [["c"], 21.0, ["a", "d"]]
+    assert outcome.results == {"a": 1, "c": 3, "d": 4}
+    assert (type(outcome.errors["b"]), outcome.errors["b"].retry_after) == (OperatingLimitError, 401.0)
+    assert "crm.deal.list: not sent, until 14:36:41 UTC (in 401 s): 500 of its 480 s" in str(outcome.errors["b"])
+
+
+def test_with_halt_nothing_is_begun_that_can_not_be_finished() -> None:
+    calls = [WRITE, Call("crm.deal.list")]
+    steps, outcome = carried_out(calls, by=using({"crm.deal.list": (500, 400)}), halt=True)
+    assert steps == []
+    assert (type(outcome), outcome.method) == (OperatingLimitError, "crm.deal.list")
+    steps, outcome = carried_out(calls, answer([1, 2]), by=using({"crm.deal.list": (500, 20)}), halt=True)
+    assert [type(step) for step in steps] == [float, dict]
+    assert outcome.results == {0: 1, 1: 2}
+
+
+def test_with_halt_a_later_request_is_not_begun_and_what_was_done_is_kept() -> None:
+    calls = [*[WRITE] * 51, Call("crm.deal.list")]
+    by = using({"crm.deal.list": (500, 400)})
+    steps, outcome = carried_out(calls, answer(list(range(50))), by=by, halt=True)
+    assert len(steps) == 1
+    assert len(outcome.results) == 50
+    assert [type(outcome.errors[key]) for key in (50, 51)] == [NotExecutedError, OperatingLimitError]
+
+
+def test_the_answer_to_a_batch_tells_what_its_methods_have_used() -> None:
+    by = peer()
+    now = by.clock.time()
+    times = [{"operating": used, "operating_reset_at": now + 300, "finish": now} for used in (470, 485)]
+    carried_out([WRITE, WRITE], answer([1, 2], time={"0": times[0], "1": times[1]}), by=by)
+    steps, outcome = carried_out([WRITE], by=by)
+    assert steps == []
+    assert outcome.errors[0].retry_after == 301.0
+
+
+def test_time_that_is_billed_to_batch_counts_as_well() -> None:
+    by = using({"batch": (481, 300)})
+    steps, outcome = carried_out([READ], by=by)
+    assert steps == []
+    assert (type(outcome), outcome.method) == (OperatingLimitError, "batch")
 
 
 def test_with_halt_nothing_is_sent_again() -> None:

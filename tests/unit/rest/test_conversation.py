@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import SystemClock
-from airflow_provider_b24.rest.conversation import Failure, Renew, Send, Wait, converse, renewal
+from airflow_provider_b24.rest.conversation import converse, renewal
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -25,6 +25,7 @@ from airflow_provider_b24.rest.errors import (
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
+from airflow_provider_b24.rest.steps import Failure, Renew, Send, Wait
 from tests.portal.rest.leaks import found, leaks
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.simulation import converse_with, error, reply
@@ -48,9 +49,9 @@ def peer(**options: Any) -> Peer:
     return Peer(HOOK, **{"clock": FakeClock(), "jitter": lambda: 0.5, **options})
 
 
-def told(conversation: Any, *answers: Any) -> tuple[list[float], Any]:
+def told(conversation: Any, *answers: Any, clock: FakeClock | None = None) -> tuple[list[float], Any]:
     """What was waited, and the end."""
-    steps, end = converse_with(conversation, *answers)
+    steps, end = converse_with(conversation, *answers, clock=clock)
     return [step.seconds for step in steps if isinstance(step, Wait)], end
 
 
@@ -136,24 +137,73 @@ def test_a_signal_that_is_refused_teaches_the_bucket_too() -> None:
     assert waits == [1.0]
 
 
+def spent(clock: FakeClock, operating: float, resets_in: float) -> dict[str, float]:
+    return {"operating": operating, "operating_reset_at": clock.time() + resets_in, "finish": clock.time()}
+
+
 def test_an_operating_limit_waits_for_the_reset_that_was_told() -> None:
     clock = FakeClock()
     shared = peer(clock=clock)
-    told(converse(shared, READ), reply(1, time={"operating": 400, "operating_reset_at": clock.time() + 42}))
-    waits, end = told(converse(shared, READ), error(429, "OPERATION_TIME_LIMIT"), reply(5))
-    assert waits == [42.0]
+    told(converse(shared, READ), reply(1, time=spent(clock, 30, 42)))
+    waits, end = told(converse(shared, READ), error(429, "OPERATION_TIME_LIMIT"), reply(5), clock=clock)
+    assert waits == [43.0]
     assert end == Reply(5)
+
+
+def test_an_operating_limit_is_slept_for_a_minute_in_all() -> None:
+    clock = FakeClock()
+    full = error(429, "OPERATION_TIME_LIMIT")
+    waits, end = told(converse(peer(clock=clock), WRITE), full, full, clock=clock)
+    assert waits == [60.0]
+    assert (type(end), end.retry_after) == (OperatingLimitError, 60.0)
 
 
 def test_a_long_operating_limit_says_when_to_come_back() -> None:
     clock = FakeClock()
     shared = peer(clock=clock)
-    told(converse(shared, READ), reply(1, time={"operating_reset_at": clock.time() + 300}))
-    waits, end = told(converse(shared, READ), error(429, "OPERATION_TIME_LIMIT"))
+    told(converse(shared, READ), reply(1, time=spent(clock, 30, 300)))
+    waits, end = told(converse(shared, READ), error(429, "OPERATION_TIME_LIMIT", "No more time"))
     assert waits == []
     assert type(end) is OperatingLimitError
-    assert end.retry_after == 300.0
+    assert end.retry_after == 301.0
     assert not end.permanent
+    assert str(end) == (
+        "crm.item.get: OPERATION_TIME_LIMIT (HTTP 429): blocked until 14:35:01 UTC (in 301 s): No more time. The "
+        "portal blocks this one method until its execution time of the last ten minutes falls below the limit: call it "
+        "again then, or ask for less in each call."
+    )
+
+
+def test_a_method_that_is_used_up_is_not_called() -> None:
+    clock = FakeClock()
+    shared = peer(clock=clock)
+    told(converse(shared, READ), reply(1, time=spent(clock, 481, 300)))
+    steps, end = converse_with(converse(shared, READ))
+    assert steps == []
+    assert type(end) is OperatingLimitError
+    assert end.retry_after == 301.0
+    assert str(end).startswith(
+        "crm.item.get: not sent, until 14:35:01 UTC (in 301 s): 481 of its 480 s of execution time in ten minutes are "
+        "used up. The portal blocks this one method until"
+    )
+    assert told(converse(shared, WRITE), reply(6)) == ([], Reply(6))
+
+
+def test_a_short_wait_for_a_method_is_slept() -> None:
+    clock = FakeClock()
+    shared = peer(clock=clock)
+    told(converse(shared, READ), reply(1, time=spent(clock, 500, 20)))
+    assert told(converse(shared, READ), reply(5), clock=clock) == ([21.0], Reply(5))
+
+
+def test_a_signal_is_skipped_where_its_method_is_slowed() -> None:
+    clock = FakeClock()
+    shared = peer(clock=clock)
+    told(converse(shared, SIGNAL), reply(time=spent(clock, 400, 300)))
+    told(converse(shared, SIGNAL), reply(time=spent(clock, 408, 300)))
+    steps, end = converse_with(converse(shared, SIGNAL))
+    assert steps == []
+    assert type(end) is OperatingLimitError
 
 
 def test_a_signal_does_not_wait_for_an_operating_limit() -> None:

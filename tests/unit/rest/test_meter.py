@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_b24.rest.batch import converse_batch
-from airflow_provider_b24.rest.conversation import Failure, converse
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call, Priority
+from airflow_provider_b24.rest.steps import Failure
 from tests.unit.rest.simulation import converse_with, error, reply
 from tests.unit.rest.test_conversation import FULL, LOST, READ, WRITE, peer
 

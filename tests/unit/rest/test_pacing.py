@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.conversation import Send, Wait, converse
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.ledger import MemoryLedger
-from airflow_provider_b24.rest.pacing import PLANS, OperatingBudget, Plan, Turn
+from airflow_provider_b24.rest.pacing import PLANS, Plan, Turn
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Request
 from airflow_provider_b24.rest.shared import SharedBucket
+from airflow_provider_b24.rest.steps import Send, Wait
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.simulation import SimulatedPortal, World
 
@@ -307,17 +308,3 @@ def test_no_pause_is_no_endless_loop() -> None:
     world.start(converse(eager, Call("profile")))
     world.run()
     assert portal.refused <= 62
-
-
-def test_the_budget_waits_for_the_reset_that_was_told() -> None:
-    budget = OperatingBudget()
-    assert budget.wait_for("crm.item.list", 1000.0) == 60.0
-    budget.note("crm.item.list", None)
-    assert budget.wait_for("crm.item.list", 1000.0) == 60.0
-    budget.note("crm.item.list", 1300.0)
-    assert budget.wait_for("CRM.item.List", 1000.0) == 300.0
-    assert budget.wait_for("crm.item.list", 1299.9) == 1.0
-    assert budget.wait_for("crm.item.list", 1300.0) == 60.0
-    assert budget.wait_for("crm.item.get", 1000.0) == 60.0
-    budget.note("crm.item.list", 99_999.0)
-    assert budget.wait_for("crm.item.list", 1000.0) == 60.0

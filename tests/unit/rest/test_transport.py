@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_b24.rest.conversation import Failure
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.steps import Failure
 from airflow_provider_b24.rest.transport import Body, SecretsOff, Transport, describe, ssl_context
 
 
