@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from http.client import HTTPException
 from types import TracebackType
@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
+from airflow_provider_b24.rest.connections import Adapter, allowance
 from airflow_provider_b24.rest.conversation import converse, renewal
 from airflow_provider_b24.rest.credentials import Tokens
+from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
@@ -29,13 +30,15 @@ T = TypeVar("T")
 # They write whole URLs: all of them at DEBUG, and those of answers with malformed headers at WARNING.
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(transport.SecretsOff())
-# What is raised before a connection is there to send on; see _Adapter.
+# What is raised before a connection is there to send on; see connections.
 _NEVER_SENT = (
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ClosedPoolError,
     requests.exceptions.InvalidURL,
 )
+# An answer whose framing makes no sense, such as a piece of -2 bytes, ends in a plain ValueError.
+_LIBRARIES_OWN = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, ValueError)
 # How much of an answer is read at once, in bytes.
 _PIECE = 1 << 16
 
@@ -56,7 +59,7 @@ class Client:
         self._pooling = threading.Lock()
         self._used = peer.clock.monotonic()
         # An adapter without a session: that would keep cookies, and prepare to follow redirects by itself.
-        self._adapter = _Adapter(pool_connections=4, pool_maxsize=self.settings.connections)
+        self._adapter = Adapter(pool_connections=4, pool_maxsize=self.settings.connections)
         self._options: dict[str, dict[str, Any]] = {}
         if isinstance(self.settings.verify, str):
             transport.ssl_context(self.settings.verify)
@@ -109,7 +112,7 @@ class Client:
             while True:
                 step = conversation.send(outcome)
                 if isinstance(step, Send):
-                    outcome = self._exchange(step.request, step.read_timeout or self.settings.read_timeout)
+                    outcome = self._exchange(step.request, step.deadline)
                 elif isinstance(step, Wait):
                     self.peer.clock.sleep(step.seconds)
                     outcome = None
@@ -130,30 +133,38 @@ class Client:
                 store.save(tokens)
         return tokens
 
-    def _exchange(self, request: Request, read_timeout: float) -> Response | Failure:
+    def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         self._drop_stale_connections()
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = request.verb, request.url, request.body
         prepared.headers = CaseInsensitiveDict(request.headers)
         if request.body is not None:
             prepared.headers["Content-Length"] = str(len(request.body))
-        timeout = (self.settings.connect_timeout, read_timeout)
+        connect, read, whole = self.settings.seconds(deadline)
+        allowance.until, allowance.room = time.monotonic() + whole, self.settings.most_received
         try:
             # The options are no local of this frame: a proxy's URL may hold a password.
-            response = self._adapter.send(prepared, stream=True, timeout=timeout, **self._options_for(request))
+            response = self._adapter.send(prepared, stream=True, timeout=(connect, read), **self._options_for(request))
             body = transport.Body(response.headers.get("content-encoding", ""), self.settings.most_bytes)
             if all(map(body.take, response.raw.stream(_PIECE, decode_content=False))):
                 response.raw.release_conn()
             else:
                 response.close()
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as caught:
-            error = caught
+        except Bitrix24Error:
+            raise
+        except (*_LIBRARIES_OWN, OSError) as caught:
+            error: Exception = caught
         else:
-            whole = body.whole()
-            return whole if isinstance(whole, Failure) else Response(response.status_code, response.headers, whole)
+            content = body.whole()
+            return (
+                content if isinstance(content, Failure) else Response(response.status_code, response.headers, content)
+            )
         if isinstance(error, requests.exceptions.InvalidSchema):
             raise transport.unusable_proxy()
-        return transport.describe(error, sent=_may_have_left(error), waited=read_timeout)
+        sent, late = _may_have_left(error), time.monotonic() >= allowance.until
+        if sent and any(isinstance(cause, transport.TooMuchError) for cause in transport.causes(error)):
+            return transport.too_large(self.settings.most_bytes)
+        return transport.describe(error, sent=sent, waited=read, late=whole if late else None)
 
     def _options_for(self, request: Request) -> dict[str, Any]:
         """Certificates and proxies for a host; looked up once, for the look-up costs as much as a small call."""
@@ -174,58 +185,10 @@ class Client:
             self._used = now
 
 
-@contextlib.contextmanager
-def _before_sending(connection: urllib3.connection.HTTPConnection) -> Iterator[None]:
-    """Whatever fails in here comes out as the one exception that says that no request has left."""
-    try:
-        yield
-    except urllib3.exceptions.ConnectTimeoutError:
-        raise
-    except (OSError, HTTPException, urllib3.exceptions.HTTPError) as error:
-        raise urllib3.exceptions.NewConnectionError(connection, "not connected") from error
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    def connect(self) -> None:
-        with _before_sending(self):
-            super().connect()
-
-
-class _TLSConnection(urllib3.connection.HTTPSConnection):
-    def connect(self) -> None:
-        with _before_sending(self):
-            super().connect()
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TLSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter whose errors tell whether the connection was made: TLS, tunnels and all.
-
-    By themselves they do not, and a write whose handshake failed would count as perhaps carried out.
-    """
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options)
-        if isinstance(manager, urllib3.ProxyManager):
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
-        return manager
-
-
 def _may_have_left(error: BaseException) -> bool:
     """Whether the request may have reached the portal before this happened."""
     # A ProxyError does not tell: urllib3 raises it for whatever happens on a connection by way of a proxy.
     if any(isinstance(cause, _NEVER_SENT) for cause in transport.causes(error)):
         return False
     # What is neither library's own is the file of certificates that has gone.
-    return isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError))
+    return isinstance(error, _LIBRARIES_OWN)

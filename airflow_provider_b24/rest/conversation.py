@@ -239,7 +239,9 @@ def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
         return CertificateError(failure.text, method=call.method)
     if not failure.sent:
         return NotSentError(failure.text, method=call.method)
-    return OutcomeUnknownError(failure.text, method=call.method)
+    error = OutcomeUnknownError(failure.text, method=call.method, advice=failure.advice or None)
+    error.permanent = bool(failure.advice)
+    return error
 
 
 def _after_refusal(
@@ -266,14 +268,14 @@ def _pause_after(peer: Peer, call: Call, error: Bitrix24Error, attempt: int, pat
 
 def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix24Error:
     if isinstance(error, OutcomeUnknownError):
-        if call.repeatable:
-            tried = f"Tried {attempt} times; the" if attempt > 1 else "The"
-            error.advice = f"{tried} portal or a proxy before it is in trouble."
-        else:
+        if not call.repeatable:
             error.advice = (
                 "The call may have been carried out; it was not sent again. Look in the portal before repeating it."
             )
             error.permanent = True
+        elif not error.permanent:
+            tried = f"Tried {attempt} times; the" if attempt > 1 else "The"
+            error.advice = f"{tried} portal or a proxy before it is in trouble."
     elif isinstance(error, TokenExpiredError) and isinstance(peer.credential, Webhook):
         error.advice = AuthenticationError.default_advice
     elif isinstance(error, NotSentError) and attempt > 1:

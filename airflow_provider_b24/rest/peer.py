@@ -34,7 +34,7 @@ class Patience:
     :ivar limits: seconds a call waits in all for limits of the portal. Default 900.
     :ivar operating: seconds a call waits in all for the execution time of its method; more is raised with
         ``retry_after``. Default 60.
-    :ivar answer: seconds to wait for each answer. Default None: what the transport is set to.
+    :ivar answer: seconds for each answer in all, with the way there. Default None: what the transport is set to.
     """
 
     tries: int = 4

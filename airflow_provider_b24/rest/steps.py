@@ -13,11 +13,12 @@ from airflow_provider_b24.rest.protocol import Request
 class Send:
     """Carry out this request; the outcome is a :class:`Response` or a :class:`Failure`.
 
-    :ivar read_timeout: seconds to wait for the answer, where the transport's own are not meant.
+    :ivar deadline: seconds for the whole of it, from looking for a connection to the answer's last byte, where
+        the transport's own times are not meant.
     """
 
     request: Request
-    read_timeout: float | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Failure:
     :ivar text: what happened, in words of ours.
     :ivar sent: whether any of the request may have reached the portal.
     :ivar certificate: whether the cause is a TLS certificate that is not trusted.
+    :ivar advice: what to do about it, where another try would end like this one.
     """
 
     text: str
     sent: bool
     certificate: bool = False
+    advice: str = ""
 
 
 Step = Send | Wait | Renew | Ask

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -87,7 +87,21 @@ class Compute:
     answer: Callable[[Seen], Answer]
 
 
-Action = Answer | Raw | Reset | Silence | Compute
+@dataclass(frozen=True)
+class Pour:
+    """Piece after piece, with a pause after each, until there is no more or the client goes away.
+
+    :ivar early: begin before any of the request was read; the request stays unread.
+    :ivar goes_on: take the next request on the same connection afterwards; else nothing follows.
+    """
+
+    pieces: Callable[[], Iterable[bytes]]
+    pause: float = 0.0
+    early: bool = False
+    goes_on: bool = False
+
+
+Action = Answer | Raw | Reset | Silence | Compute | Pour
 
 
 def ok(result: Any = True, **more: Any) -> Answer:
@@ -117,6 +131,7 @@ class Scripted:
         answered with status 599 (and counted in ``seen``).
     :param tls: speak TLS with this context.
     :ivar arrived: set once a request has arrived.
+    :ivar poured: set once all pieces of a :class:`Pour` have gone out.
     :param listening: False to take the port but refuse connections until :meth:`listen`.
     """
 
@@ -134,10 +149,11 @@ class Scripted:
         self.seen: list[Seen] = []
         self.accepted = 0
         self.arrived = threading.Event()
+        self.poured = threading.Event()
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._closing = False
+        self._over = threading.Event()
         self._server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._server.bind(("127.0.0.1", 0))
@@ -157,7 +173,7 @@ class Scripted:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._closing = True
+        self._over.set()
         # shutdown wakes the thread that stands in accept(); close alone does not
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
@@ -178,7 +194,7 @@ class Scripted:
         thread.start()
 
     def _accept(self) -> None:
-        while not self._closing:
+        while not self._over.is_set():
             try:
                 sock, _ = self._server.accept()
             except OSError:
@@ -202,6 +218,9 @@ class Scripted:
                 with self._lock:
                     self._sockets.append(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if isinstance(self._upcoming(), Pour) and self._upcoming().early:
+                self._pour(self._next(), sock)
+                return
             stream = sock.makefile("rb")
             while (seen := _read_request(stream, number)) is not None:
                 with self._lock:
@@ -222,11 +241,23 @@ class Scripted:
             return not (action.close or lies)
         if isinstance(action, Raw):
             sock.sendall(action.data)
+        elif isinstance(action, Pour):
+            self._pour(action, sock)
+            return action.goes_on
         elif isinstance(action, Reset):
             _reset(sock)
         else:
             sock.recv(1)
         return False
+
+    def _pour(self, action: Any, sock: socket.socket) -> None:
+        for piece in action.pieces():
+            sock.sendall(piece)
+            if self._over.wait(action.pause):
+                return
+        self.poured.set()
+        if not action.goes_on:
+            self._over.wait(_PATIENCE)
 
     def _upcoming(self) -> Any:
         with self._lock:

@@ -80,7 +80,7 @@ def test_the_patience_of_a_call_goes_before_that_of_its_peer() -> None:
 
 def test_the_time_to_answer_goes_to_the_transport() -> None:
     steps, _ = converse_with(converse(peer(), READ, patience=Patience(answer=3.5)), reply())
-    assert steps[0].read_timeout == 3.5
+    assert steps[0].deadline == 3.5
 
 
 def test_one_try() -> None:

@@ -19,7 +19,7 @@ from airflow_provider_b24.rest.steps import Failure
 from airflow_provider_b24.rest.transport import Body, SecretsOff, Transport, describe, ssl_context
 
 
-@pytest.mark.parametrize("name", ["connect_timeout", "read_timeout"])
+@pytest.mark.parametrize("name", ["connect_timeout", "read_timeout", "deadline"])
 @pytest.mark.parametrize("value", [0, -1, 86400, float("nan"), float("inf")])
 def test_no_time_out(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=name):
@@ -132,6 +132,28 @@ def test_a_failure_in_our_words(error: BaseException, text: str, *, sent: bool, 
     assert "s3cr3t" not in failure.text
 
 
+@pytest.mark.parametrize(
+    ("waited", "late", "sent", "text"),
+    [
+        (65.0, None, True, "no answer within 65 s"),
+        (65.0, 300.0, True, "no complete answer within 300 s (the connection's extra field 'deadline')"),
+        (5.0, 5.0, True, "no answer within 5 s"),
+        (65.0, 300.0, False, "no connection in time"),
+    ],
+)
+def test_too_late(waited: float, late: float | None, text: str, *, sent: bool) -> None:
+    assert describe(TimeoutError(), sent=sent, waited=waited, late=late) == Failure(text, sent=sent)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "seconds"),
+    [(None, (5, 65, 300)), (3.5, (3.5, 3.5, 3.5)), (20, (5, 20, 20)), (900, (5, 900, 900))],
+)
+def test_the_times_of_an_exchange(deadline: float | None, seconds: tuple[float, float, float]) -> None:
+    assert Transport().seconds(deadline) == seconds
+    assert Transport(deadline=2).seconds(None) == (2, 2, 2)
+
+
 def test_several_addresses_that_all_refuse() -> None:
     class GroupError(Exception):
         exceptions: Any = (OSError("x"), ConnectionRefusedError(errno.ECONNREFUSED, "x"))
@@ -169,7 +191,9 @@ def test_bodies_up_to_the_limit(encoding: str) -> None:
         whole = _read(gzip.compress(data) if encoding else data, encoding)
         assert (whole == data) is fits
         if not fits:
-            assert whole == Failure("the answer is larger than 0.001 MB and was not read to its end", sent=True)
+            assert isinstance(whole, Failure)
+            assert (whole.text, whole.sent) == ("the answer is larger than 0.001 MB and was not read to its end", True)
+            assert "max_response_mb" in whole.advice
 
 
 def test_no_body_at_all() -> None:
