@@ -123,4 +123,11 @@ def _conn_fields() -> dict[str, Any]:
             "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
             "description": "Instead of the plan's.",
         },
+        "limiter_url": {
+            "label": "Limiter: Redis URL",
+            "schema": _SECRET,
+            "description": "Only for several hosts behind one address, to share the request limit, such as "
+            "redis://:password@redis.example:6379/0. Airflow shows it to those who may read connections unless "
+            "core.sensitive_var_conn_names contains limiter_url.",
+        },
     }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.client import Client
     from airflow_provider_b24.rest.clock import Clock
     from airflow_provider_b24.rest.credentials import TokenStore
+    from airflow_provider_b24.rest.ledger import Ledger
     from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.protocol import Call
 
@@ -407,7 +408,6 @@ class Bitrix24Hook(BaseHook):
             from airflow_provider_b24.hooks.masking import MaskingTokenStore
             from airflow_provider_b24.hooks.metrics import AirflowMeter
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
-            from airflow_provider_b24.rest.ledger import host_ledger
             from airflow_provider_b24.rest.peer import Peer
 
             store = self._token_store
@@ -418,7 +418,7 @@ class Bitrix24Hook(BaseHook):
                 tokens=MaskingTokenStore(store, settings.secrets) if store is not None else None,
                 plan=settings.plan,
                 # A clock of one's own is not that of the host.
-                ledger=host_ledger() if self._clock is None else None,
+                ledger=_ledger(settings) if self._clock is None else None,
                 clock=self._clock,
                 secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
                 meter=AirflowMeter(),
@@ -431,6 +431,16 @@ class Bitrix24Hook(BaseHook):
         with self._lock:
             peer = self._peer_of(settings)
         return AsyncClient(peer, settings.transport)
+
+
+def _ledger(settings: Settings) -> Ledger:
+    from airflow_provider_b24.rest.ledger import host_ledger
+
+    if settings.limiter_url is None:
+        return host_ledger()
+    from airflow_provider_b24.rest.redis_ledger import redis_ledger
+
+    return redis_ledger(settings.limiter_url)
 
 
 def _call(method: str, params: Params | None, version: Literal[2, 3] = 2) -> Call:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_b24.chat.typing import Bot
 from airflow_provider_b24.rest.address import Address
@@ -32,6 +32,7 @@ EXTRAS = (
     "plan",
     "burst",
     "rate",
+    "limiter_url",
 )
 _SECRET_EXTRAS = ("client_secret", "access_token", "refresh_token", "bot_token")
 _APP_EXTRAS = ("client_id", "client_secret", "access_token", "refresh_token")
@@ -51,6 +52,7 @@ class Settings:
     :ivar bot: the chat bot to speak as, if the connection names one.
     :ivar transport: time-outs, certificates, proxy.
     :ivar plan: the portal's request limit, or None where it has none.
+    :ivar limiter_url: the Redis server through which several hosts share that limit, or None.
     """
 
     credential: Webhook | OAuthApp
@@ -58,6 +60,7 @@ class Settings:
     bot: Bot | None
     transport: Transport
     plan: Plan | None
+    limiter_url: str | None = field(default=None, repr=False)
 
     @property
     def secrets(self) -> set[str]:
@@ -67,10 +70,21 @@ class Settings:
             found.update(self.tokens.secrets)
         if self.bot is not None and self.bot.token:
             found.add(self.bot.token)
-        if self.transport.proxy and "@" in self.transport.proxy:
-            password = urlsplit(self.transport.proxy).password or ""
-            found.update({self.transport.proxy, password, unquote(password)} - {""})
+        for url in (self.transport.proxy, self.limiter_url):
+            if url and ("@" in url or "password=" in url):
+                found.update({url, *_passwords(url)})
         return found
+
+
+def _passwords(url: str) -> set[str]:
+    """The password in a URL, as it is written there and as it is meant."""
+    try:
+        parts = urlsplit(url)
+        named = [value for name, value in parse_qsl(parts.query) if name == "password"]
+        written = parts.password or ""
+    except ValueError:
+        return set()
+    return {written, unquote(written), *named} - {""}
 
 
 def read_settings(
@@ -113,7 +127,8 @@ def read_settings(
         credential, tokens = _application(_address(host, port, schema), given)
     else:
         credential = _webhook(host, port, schema, login, password)
-    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given))
+    limiter_url = str(given["limiter_url"]) if "limiter_url" in given else None
+    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given), limiter_url)
 
 
 def _webhook(host: str, port: int | None, schema: str | None, login: str, password: str) -> Webhook:

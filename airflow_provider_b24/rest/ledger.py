@@ -109,7 +109,7 @@ class MemoryLedger:
         self._clock = clock
         self._records: dict[str, bytes | None] = {}
         self._lock = threading.Lock()
-        _living.add(self)
+        forget_locks_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
         """See :meth:`Ledger.update`."""
@@ -158,7 +158,7 @@ class HostLedger:
         self._failures = 0
         self._again = float("-inf")
         self._told: set[str] = set()
-        _living.add(self)
+        forget_locks_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
         """See :meth:`Ledger.update`."""
@@ -308,6 +308,11 @@ def _default_directory() -> str:
 def _file_name(key: str) -> str:
     name = quote(key, safe=":")
     return name if len(name) <= _LONGEST_NAME and name[0] != "." else sha256(key.encode()).hexdigest()
+
+
+def forget_locks_after_fork(ledger: Any) -> None:
+    """Have ``forked`` of this ledger called in processes that are forked from this one."""
+    _living.add(ledger)
 
 
 def _forked() -> None:

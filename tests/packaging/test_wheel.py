@@ -103,7 +103,9 @@ def test_the_package_and_nothing_else_is_in_it(sources: Path, wheel: Path) -> No
 def test_it_says_what_it_needs(metadata: Message) -> None:
     assert metadata["Name"] == "airflow-provider-b24"
     assert metadata["License-Expression"] == "Apache-2.0"
-    needed = [requirement.partition(";")[0] for requirement in metadata.get_all("Requires-Dist", [])]
+    stated = metadata.get_all("Requires-Dist", [])
+    assert [requirement for requirement in stated if "extra ==" in requirement] == ['redis>=5; extra == "redis"']
+    needed = [requirement for requirement in stated if "extra ==" not in requirement]
     assert {name.rstrip("<>=,.0123456789 ") for name in needed} == {
         "apache-airflow",
         "requests",

@@ -322,4 +322,9 @@ def test_everything_secret_is_known_as_such():
     assert extra(proxy="http://proxy.example:3128").secrets == {CODE}
     encoded = extra(proxy="http://user:p%40ss@proxy.example:3128").secrets
     assert encoded == {CODE, "p%40ss", "p@ss", "http://user:p%40ss@proxy.example:3128"}
+    for url in ("redis://:r3dis%2Fpass@redis.example:6379/0", "redis://redis.example?password=r3dis%2Fpass"):
+        hidden = extra(limiter_url=url)
+        assert {url, "r3dis/pass"} <= hidden.secrets
+        assert "pass" not in repr(hidden)
+    assert extra(limiter_url="redis://redis.example:6379/0").secrets == {CODE}
     assert extra(proxy="http://us3r@proxy.example:3128").secrets == {CODE, "http://us3r@proxy.example:3128"}

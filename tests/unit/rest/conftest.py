@@ -1,7 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests.unit.rest.processes import Start, starting
 
 # A machine under load is slow now and then; that is no failure of what is tested.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture
+def child() -> Iterator[Start]:
+    with starting() as start:
+        yield start

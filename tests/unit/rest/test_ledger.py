@@ -6,11 +6,10 @@ import logging
 import os
 import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.rest import ledger as module
 from airflow_provider_b24.rest.ledger import HostLedger, Ledger, MemoryLedger, host_ledger, seal, unseal
-
-Start = Callable[..., subprocess.Popen[str]]
+from tests.unit.rest.processes import Start, count, said
 
 # What an ignored lock would lose, and how a child takes part: `python -c CHILD directory times`.
 CHILD = """
@@ -42,36 +40,6 @@ def hold(record, now):
     time.sleep(600)
 HostLedger(sys.argv[1]).update("count", hold)
 """
-
-
-def count(ledger: Ledger, key: str = "count") -> int:
-    def change(record: bytes | None, now: float) -> tuple[bytes, int]:
-        number = int(record or 0) + 1
-        return str(number).encode(), number
-
-    return ledger.update(key, change)
-
-
-@pytest.fixture
-def child() -> Iterator[Start]:
-    """Starts a Python process with this code and these arguments; it ends with the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        with process:
-            pass
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 @pytest.fixture
