@@ -420,7 +420,7 @@ class Bitrix24Hook(BaseHook):
                 # A clock of one's own is not that of the host.
                 ledger=_ledger(settings) if self._clock is None else None,
                 clock=self._clock,
-                secrets=(settings.bot.token,) if settings.bot and settings.bot.token else (),
+                secrets=tuple(settings.secrets),
                 meter=AirflowMeter(),
             )
         return self._peer

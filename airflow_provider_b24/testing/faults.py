@@ -41,7 +41,7 @@ class Fault:
     :param seed: of the random numbers behind ``probability``.
     :param skip: calls to let pass before the first one.
     :param code: of ``error``: text, empty or a number.
-    :param description: of ``error``.
+    :param description: of ``error``; instead of the usual one, of any other refusal.
     :param status: HTTP status, where another than the usual one is wanted.
     :param seconds: see ``kind``; default: for ever with ``timeout``, otherwise 1 s.
     :param location: of ``redirect``.

@@ -215,7 +215,7 @@ class Gateway:
             return
         if fault.kind in _REFUSALS:
             code, description, status = _REFUSALS[fault.kind]
-            raise PortalError(code, description, fault.status or status)
+            raise PortalError(code, fault.description or description, fault.status or status)
         if fault.kind == "error":
             raise PortalError(fault.code, fault.description, fault.status or 400)
         if fault.kind == "timeout":

@@ -30,7 +30,7 @@ WRITE, READ, SIGNAL = "im.message.add", "im.dialog.messages.get", "im.dialog.wri
 DIALOG = "chat2935"
 
 # What is awaited in earnest: the answer that does not come.
-_TIMEOUT = 0.05
+_TIMEOUT = 0.02
 
 
 class World:

@@ -9,6 +9,7 @@ import pickle
 import re
 import traceback
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, quote_plus
@@ -16,6 +17,7 @@ from urllib.parse import quote, quote_plus
 _TESTS = str(Path(__file__).resolve().parents[2])
 
 
+@lru_cache(maxsize=256)
 def forms(secret: str) -> set[str]:
     """The secret as it is, and as URLs, bodies and headers may hold it, by itself or inside of something longer."""
     raw = secret.encode()

@@ -55,6 +55,7 @@ class Proxy:
                 client, _ = self._server.accept()
             except OSError:
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(client)
             self._start(self._serve, client)
 
@@ -78,7 +79,13 @@ class Proxy:
                 return
             verb, target, _ = lines[0].split(" ")
             port = int(target.rpartition(":")[2]) if verb == "CONNECT" else urlsplit(target).port
-            server = socket.create_connection(("127.0.0.1", port or 0), _PATIENCE)
+            try:
+                server = socket.create_connection(("127.0.0.1", port or 0), _PATIENCE)
+            except OSError:
+                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                client.shutdown(socket.SHUT_RDWR)
+                return
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(server)
             if verb == "CONNECT":
                 client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")

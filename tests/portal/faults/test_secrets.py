@@ -1,0 +1,182 @@
+"""Every fault with every kind of credential: no secret, in no form, in anything that is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_provider_b24.chat.typing import Light, foreseen
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.operators.dialog import DialogWritingOperator
+from airflow_provider_b24.operators.rest import RestOperator
+from airflow_provider_b24.rest.peer import Patience
+from airflow_provider_b24.rest.protocol import Call
+from tests.portal.faults.cases import CASES, DIALOG, READ, WRITE, Case, World
+from tests.portal.faults.credentials import CREDENTIALS, Connected, give_secrets
+from tests.portal.rest.leaks import forms, found, leaks
+from tests.portal.rest.proxies import Proxy
+from tests.unit.rest.clocks import FakeClock
+
+CONTEXT: Any = {}
+# The first repetition shows what a further one would.
+PATIENCE = Patience(tries=2, limits=5.0)
+ONCE = Patience(tries=1, limits=0.0)
+
+by_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+by_credential = pytest.mark.parametrize("credential", list(CREDENTIALS))
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as world:
+        give_secrets(world.portal)
+        yield world
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[str]:
+    with Proxy() as proxy:
+        yield proxy.url
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's masking is a second net; this is about the first."""
+    monkeypatch.setattr("airflow.sdk._shared.secrets_masker.SecretsMasker.add_mask", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def no_time_passes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.clock = FakeClock()
+    monkeypatch.setattr("airflow_provider_b24.rest.peer.SystemClock", lambda: world.clock)
+    monkeypatch.setattr("airflow_provider_b24.rest.peer.Patience", lambda: PATIENCE)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What was written so far: into the log of any library, down to DEBUG, or to the output of the process."""
+    caplog.set_level(logging.DEBUG)
+    # The portal's own, which is in this process as well.
+    caplog.set_level(logging.WARNING, "uvicorn.access")
+
+    def text() -> str:
+        return "\n".join([caplog.text, *(repr(vars(record)) for record in caplog.records), *capfd.readouterr()])
+
+    return text
+
+
+@pytest.fixture
+def connected(world: World, proxy: str, credential: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connected]:
+    world.portal.clear()
+    define = partial(monkeypatch.setenv, "AIRFLOW_CONN_BITRIX24_DEFAULT")
+    yield Connected(credential, world.portal, proxy, define)
+    world.portal.on_call = None
+
+
+def failures(connect: Callable[[], None]) -> list[Exception]:
+    """What is raised where a task reads and writes, and where a signal is sent."""
+    params = {"DIALOG_ID": DIALOG, "MESSAGE": "x"}
+    raised = []
+    for work in (
+        lambda hook: RestOperator(task_id="read", method=READ, params=params).execute(CONTEXT),
+        lambda hook: RestOperator(task_id="write", method=WRITE, params=params).execute(CONTEXT),
+        lambda hook: hook.get_conn().call(signal(hook), patience=ONCE),
+    ):
+        connect()
+        with Bitrix24Hook() as hook:
+            try:
+                work(hook)
+            except Exception as error:
+                raised.append(error)
+    return raised
+
+
+async def afailures(connect: Callable[[], None]) -> list[Exception]:
+    """The same in coroutines."""
+
+    async def send_signal(hook: Bitrix24Hook) -> None:
+        client = await hook.aget_conn()
+        await client.call(signal(hook), patience=ONCE)
+
+    raised = []
+    for work in (
+        lambda hook: hook.acall(READ, {"DIALOG_ID": DIALOG}),
+        lambda hook: hook.acall(WRITE, {"DIALOG_ID": DIALOG, "MESSAGE": "x"}),
+        send_signal,
+    ):
+        connect()
+        async with Bitrix24Hook() as hook:
+            try:
+                await work(hook)
+            except Exception as error:
+                raised.append(error)
+    return raised
+
+
+def signal(hook: Bitrix24Hook) -> Call:
+    """As the bot, where there is one: its token is a parameter."""
+    return hook.signal(DIALOG, status="PROCESSING" if hook._sync_settings().bot else None)
+
+
+@pytest.mark.parametrize("half", ["sync", "async"])
+@by_credential
+@by_case
+def test_no_failure_shows_a_secret(
+    world: World, case: Case, connected: Connected, half: str, logged: Callable[[], str]
+) -> None:
+    with case.meets(world, None) as ground:
+        connect = partial(connected.anew, ground)
+        raised = failures(connect) if half == "sync" else asyncio.run(afailures(connect))
+    light = Light(DIALOG)
+    for error in raised:
+        light.failed(0.0, foreseen(error))
+    assert found(logged(), connected.secrets) == []
+    assert [leaks(error, connected.secrets) for error in raised] == [[] for _ in raised]
+
+
+@by_credential
+def test_nothing_that_is_left_of_a_task_shows_a_secret(
+    world: World, connected: Connected, logged: Callable[[], str]
+) -> None:
+    tasks = [
+        RestOperator(task_id="read", method=READ, params={"DIALOG_ID": DIALOG}),
+        DialogWritingOperator(task_id="type", dialog_id=DIALOG, keep_for=60),
+    ]
+    connected.anew()
+    left: list[object] = [tasks[0].execute(CONTEXT)]
+    connected.anew()
+    with pytest.raises(TaskDeferred) as deferred:
+        tasks[1].execute(CONTEXT)
+    left += [deferred.value.trigger.serialize(), deferred.value.kwargs, deferred.value.serialize()]
+    left += [getattr(task, name) for task in tasks for name in task.template_fields]
+    left += [vars(task) for task in tasks]
+
+    async def async_client(hook: Bitrix24Hook) -> str:
+        async with hook:
+            return repr(await hook.aget_conn())
+
+    connected.anew()
+    with Bitrix24Hook() as hook:
+        left += [hook.call("profile"), asyncio.run(async_client(hook)), signal(hook), hook.get_conn(), hook]
+        peer = hook.get_conn().peer
+        left += [vars(hook), peer, peer.tokens, peer.current, hook._settings, vars(hook._settings)]
+    assert len(world.portal.signals(DIALOG)) == 1
+    assert found("\n".join([logged(), *(f"{one!r} {one}" for one in left)]), connected.secrets) == []
+
+
+def test_a_secret_is_found_where_there_is_one() -> None:
+    """The tests above can fail."""
+    code = compile("def fail(token):\n    raise RuntimeError('no') from KeyError(len(token))", "elsewhere.py", "exec")
+    made: dict[str, Any] = {}
+    exec(code, made)
+    with pytest.raises(RuntimeError) as caught:
+        made["fail"]("s3cr3t/token")
+    assert leaks(caught.value, ["s3cr3t/token"]) == ["s3cr3t/token"]
+    for form in forms("s3cr3t/token"):
+        assert form in found(f"before {form} after", ["s3cr3t/token"])
