@@ -101,7 +101,7 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
                 _follow(peer, call, request, outcome, redirects)
                 attempt -= 1
                 continue
-            reply, error = _decoded(call, outcome)
+            reply, error = _decoded(peer, call, outcome)
             if reply is not None:
                 yield from _learn(peer, call, reply, slow)
                 return reply
@@ -131,7 +131,7 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
             raise _final(peer, call, error, attempt)
         peer.count("bitrix24.retries", call.method, reason=reason(error))
         if again:
-            peer.tell_wait(call.method, again, reason(error), str(_clean(peer, error)))
+            peer.tell_wait(call.method, again, reason(error), str(error))
             yield Wait(again)
 
 
@@ -158,28 +158,28 @@ def renewal(peer: Peer, tokens: Tokens) -> Generator[Step, Any, Tokens]:
             try:
                 return decode_tokens(outcome, tokens)
             except Bitrix24Error as caught:
-                error = caught
+                error = cleaned(caught, lambda text: redact(peer.redact(text), tokens.secrets))
         else:
             error = _of_failure(call, outcome)
         error.method = "oauth/token"
         # A refresh token may be sent again: at worst it is refused as used.
         pause = peer.backoff(attempt)
         if error.permanent or attempt >= peer.patience.tries:
-            raise _not_renewed(peer, tokens, error)
+            raise _not_renewed(error)
         yield Wait(pause)
 
 
-def _not_renewed(peer: Peer, tokens: Tokens, error: Bitrix24Error) -> Bitrix24Error:
+def _not_renewed(error: Bitrix24Error) -> Bitrix24Error:
     """The failure of a renewal, as that of the call it was for: the portal has refused that, so it had no effect."""
     if isinstance(error, OutcomeUnknownError):
-        error = NotSentError(
+        return NotSentError(
             f"the access token could not be renewed: {error.description}",
             method=error.method,
             status=error.status,
             advice="The authorisation server gives no usable answer; try again later.",
             retry_after=error.retry_after,
         )
-    return cleaned(error, lambda text: redact(peer.redact(text), tokens.secrets))
+    return error
 
 
 def _proof(peer: Peer) -> Generator[Step, Any, Webhook | Tokens]:
@@ -227,11 +227,15 @@ def _learn(peer: Peer, call: Call, reply: Reply, slow: bool) -> Generator[Step, 
     yield from noted(peer, call.method, [reply])
 
 
-def _decoded(call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
+def _decoded(peer: Peer, call: Call, response: Response) -> tuple[Reply | None, Bitrix24Error | None]:
+    """The reply, or an error without secrets: a portal, or one who plays it, may repeat in its words what we sent.
+
+    What becomes of the error later, it may be in the locals of a frame in a traceback.
+    """
     try:
         return decode(call.method, response), None
     except Bitrix24Error as error:
-        return None, error
+        return None, cleaned(error, peer.redact)
 
 
 def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
@@ -280,12 +284,7 @@ def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix
         error.advice = AuthenticationError.default_advice
     elif isinstance(error, NotSentError) and attempt > 1:
         error.advice = f"Tried {attempt} times. {error.advice}"
-    return _clean(peer, error)
-
-
-def _clean(peer: Peer, error: Bitrix24Error) -> Bitrix24Error:
-    """The error without secrets: a portal, or one who plays it, may repeat in its words what we sent."""
-    return cleaned(error, peer.redact)
+    return error
 
 
 def cleaned(error: Bitrix24Error, without_secrets: Callable[[str], str]) -> Bitrix24Error:

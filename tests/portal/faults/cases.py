@@ -251,6 +251,7 @@ CASES = [
     Case("tokens", "`expired_token`, renewed", expired, application=True),
     Case("tokens", "`expired_token`, again after renewal", portals("expired_token"), application=True),
     Case("tokens", "renewal refused: `invalid_grant`", renewal("error", code="invalid_grant"), application=True),
+    Case("tokens", "renewal answered with 500 JSON", renewal("json_500"), application=True),
     Case("tokens", "renewal answered with 502 HTML", renewal("html_502"), application=True),
     Case("tokens", "`expired_token` for a webhook", portals("expired_token")),
     Case("refused", "`NO_AUTH_FOUND`, 401", refuses("NO_AUTH_FOUND", 401)),

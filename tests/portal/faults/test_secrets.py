@@ -15,6 +15,7 @@ from airflow_provider_b24.chat.typing import Light, foreseen
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.operators.dialog import DialogWritingOperator
 from airflow_provider_b24.operators.rest import RestOperator
+from airflow_provider_b24.rest.ledger import MemoryLedger
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.faults.cases import CASES, DIALOG, READ, WRITE, Case, World
@@ -56,6 +57,8 @@ def no_time_passes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.clock = FakeClock()
     monkeypatch.setattr("airflow_provider_b24.rest.peer.SystemClock", lambda: world.clock)
     monkeypatch.setattr("airflow_provider_b24.rest.peer.Patience", lambda: PATIENCE)
+    ledger = MemoryLedger(world.clock.monotonic)
+    monkeypatch.setattr("airflow_provider_b24.rest.ledger.host_ledger", lambda: ledger)
 
 
 @pytest.fixture
