@@ -97,6 +97,12 @@ def _conn_fields() -> dict[str, Any]:
             "schema": {"type": ["number", "null"], "minimum": 1},
             "description": "How long to wait for an answer. Default 65: the portal itself gives up after 60.",
         },
+        "longest_request": {
+            "label": "Longest request (s)",
+            "schema": {"type": ["number", "null"], "minimum": 1},
+            "description": "After how long the portal gives a request up. Default 60, as in the cloud. A message whose "
+            "answer is lost is sent again only after one and a half times that.",
+        },
         "verify": {
             "label": "Verify TLS",
             "schema": _TEXT,

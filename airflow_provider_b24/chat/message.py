@@ -1,15 +1,18 @@
-"""Posting a message with ``im.message.add``; its parameters are checked before anything is sent."""
+"""A message's parameters, which are checked before anything is sent, and posting it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
-from airflow_provider_b24.rest.errors import ConfigurationError, OutcomeUnknownError
+from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow_provider_b24.chat.delivery import Memory, Posting
+    from airflow_provider_b24.chat.typing import Bot
     from airflow_provider_b24.rest.peer import Peer
+    from airflow_provider_b24.rest.protocol import Call
     from airflow_provider_b24.rest.steps import Step
 
 # The portal cuts a longer text without a word (chat-bots-v2, entities.md).
@@ -67,34 +70,98 @@ def message_params(
     return params
 
 
-def post(peer: Peer, *, dialog_id: str | int, **parameters: Any) -> Generator[Step, Any, int]:
-    """Post a message with ``im.message.add``; sent once, whatever becomes of the answer.
+def bot_fields(
+    message: str | None = None,
+    *,
+    attach: Blocks | None = None,
+    keyboard: Blocks | None = None,
+    menu: Blocks | None = None,
+    system: bool = False,
+    url_preview: bool = True,
+    reply_id: int | str | None = None,
+) -> dict[str, Any]:
+    """The ``fields`` of ``imbot.v2.Chat.Message.send``, from the same parameters.
+
+    :raises ConfigurationError: as :func:`message_params`; and for a menu, which a bot's message can not have.
+    """
+    # The same checks, and the same words.
+    message_params("1", message, attach=attach, keyboard=keyboard, reply_id=reply_id)
+    if menu:
+        raise ConfigurationError("a bot's message has no menu", advice="Leave menu or as_bot out.")
+    fields = {"message": message, "attach": attach, "keyboard": keyboard}
+    given: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    if system:
+        given["system"] = True
+    if not url_preview:
+        given["urlPreview"] = False
+    if reply_id is not None:
+        given["replyId"] = check_message_id(reply_id, "reply_id")
+    return given
+
+
+def post(
+    peer: Peer,
+    *,
+    dialog_id: str | int,
+    memory: Memory | None = None,
+    bot: Bot | None = None,
+    **parameters: Any,
+) -> Generator[Step, Any, int]:
+    """Post a message once, whatever becomes of the answer: with ``im.message.add``, or as a bot.
 
     :param dialog_id: where, as an id or a reference.
+    :param memory: what is kept of it, for whoever tries again. Default: until this ends.
+    :param bot: post as this bot, with ``imbot.v2.Chat.Message.send``.
     :param parameters: those of :func:`message_params`.
     :return: the id of the message.
     :raises ConfigurationError: before anything is sent.
     :raises NotFoundError: if the reference leads nowhere.
-    :raises OutcomeUnknownError: if it may or may not have been posted.
+    :raises DeliveryUnknownError: if it may or may not have been posted.
     :raises Bitrix24Error: if the portal refuses.
     """
-    from airflow_provider_b24.rest.conversation import converse
-    from airflow_provider_b24.rest.protocol import Call, as_number
+    from airflow_provider_b24.chat.delivery import Memory, deliver, recall
 
     checked = check_dialog_id(dialog_id)
-    message_params(checked, **parameters)
+    if bot is None:
+        message_params(checked, **parameters)
+    else:
+        bot_fields(**parameters)
+    memory = memory or Memory()
+    if is_reference(checked):
+        # What was posted needs no dialog any more.
+        posted = yield from recall(peer, memory)
+        if posted is not None:
+            return posted
     found = yield from resolve(peer, checked)
-    reply = yield from converse(peer, Call("im.message.add", message_params(found, **parameters)))
-    posted = as_number(reply.result)
-    if not posted:
-        unclear = OutcomeUnknownError(
-            f"the portal answered with a {type(reply.result).__name__} instead of the id of a message",
-            method="im.message.add",
-            advice="The message may have been posted; it was not sent again. Look in the chat before repeating it.",
-        )
-        unclear.permanent = True
-        raise unclear
-    return int(posted)
+    return (yield from deliver(peer, _posting(found, bot, parameters), memory))
+
+
+def _posting(dialog_id: str, bot: Bot | None, parameters: dict[str, Any]) -> Posting:
+    from airflow_provider_b24.chat.delivery import Posting
+    from airflow_provider_b24.rest.protocol import Call
+
+    system = bool(parameters.get("system"))
+    message, attach = parameters.get("message"), parameters.get("attach")
+    if bot is None:
+        params = message_params(dialog_id, **parameters)
+        return Posting(dialog_id, message, attach, 0 if system else None, lambda _: Call("im.message.add", params))
+    speaker = {"botId": bot.bot_id, **({"botToken": bot.token} if bot.token else {}), "dialogId": dialog_id}
+    fields = bot_fields(**parameters)
+
+    def call(uuid: str) -> Call:
+        identified = {**fields, "templateId": uuid} if uuid else fields
+        return Call("imbot.v2.Chat.Message.send", {**speaker, "fields": identified})
+
+    return Posting(
+        dialog_id,
+        message,
+        attach,
+        0 if system else bot.bot_id,
+        call,
+        # A system message has no UUID; and the account behind the connection has no part in a bot's private talk.
+        has_uuid=not system,
+        readable=not dialog_id.isdecimal(),
+    )
 
 
 def check_message_id(value: object, argument: str = "message_id") -> int:

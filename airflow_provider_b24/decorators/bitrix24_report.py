@@ -11,6 +11,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_d
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.signals import check_interval, check_status
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template, seconds
 
@@ -25,12 +26,17 @@ _PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview",
 class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
     """Runs a function with "is typing…" lit in a dialog, and posts what it returns.
 
-    If the function fails, nothing is posted and the indicator goes out.
+    If the function fails, nothing is posted and the indicator goes out. The result is posted exactly once for each
+    task instance: a retry first looks whether an earlier try has posted it, and then returns that message's id
+    without running the function again.
 
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :param interval: time between two typing signals. Default 12 s.
     :param status: what the connection's bot is shown to do meanwhile.
+    :param as_bot: post as the connection's bot. Default False: as the account behind the connection.
+    :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
+        what it posted before. Default True.
     :return: the id of the message, as XCom.
     """
 
@@ -46,6 +52,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         interval: dt.timedelta | float | None = None,
         status: str | None = None,
+        as_bot: bool = False,
+        post_again_when_cleared: bool = True,
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -64,19 +72,26 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
         check_unless_template(check_dialog_id, dialog_id)
         self.interval = None if interval is None else check_interval(seconds(interval, "interval"))
         self.status = None if status is None else check_status(status)
+        self.as_bot = as_bot
+        self.post_again_when_cleared = post_again_when_cleared
 
     def execute(self, context: Context) -> int:
-        """Run the function, then post."""
+        """Run the function, then post; neither, if an earlier try has posted."""
+        memory = memory_of(context, "report", post_again_when_cleared=self.post_again_when_cleared)
         with Bitrix24Hook(self.bitrix24_conn_id) as hook:
             with no_vain_retries():
                 # A connection that can not work is better known before an hour of work than after it.
                 hook.get_conn()
+                posted = hook.recall(memory)
+                if posted is not None:
+                    self.log.info("Message %s was posted in %s by an earlier try", posted, self.dialog_id)
+                    return posted
                 typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status)
             # The function's own calls of the portal fail as the operators' do.
             with typing, no_vain_retries():
                 result = super().execute(context)
             with no_vain_retries():
-                message_id = hook.send_message(self.dialog_id, **_parameters(result))
+                message_id = hook.post_once(memory, self.dialog_id, as_bot=self.as_bot, **_parameters(result))
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from airflow.sdk import BaseHook
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.board import SignalBoard
+    from airflow_provider_b24.chat.delivery import Memory
     from airflow_provider_b24.chat.message import Blocks
     from airflow_provider_b24.chat.typing import TypingIndicator
     from airflow_provider_b24.hooks.settings import Settings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.ledger import Ledger
     from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.protocol import Call
+    from airflow_provider_b24.rest.steps import Step
 
     Params = Mapping[str, Any] | Sequence[Any]
 
@@ -197,30 +199,35 @@ class Bitrix24Hook(BaseHook):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
+        as_bot: bool = False,
+        once: str | None = None,
     ) -> int:
-        """Post a message with ``im.message.add``.
+        """Post a message with ``im.message.add``, or as the connection's bot with ``imbot.v2.Chat.Message.send``.
 
-        It is sent once: where the answer is lost, the call ends with
-        :class:`~.rest.errors.OutcomeUnknownError` instead of a second message.
+        Where the answer is lost, the dialog is read to see whether the message is there: that takes up to 90 s, and
+        the message is sent again only if the first one can not come any more.
+
+        Inside a task, give each message a name with ``once``: then it is posted once even if the task is killed and
+        tried again. A cleared task posts anew.
 
         :param dialog_id: where: ``chat2935``, ``sg17``, ``13``, ``deal:1663``, ``user:anna@example.com`` …
         :param message: the text, with BBCode.
         :param attach: blocks to attach, as Python objects.
         :param keyboard: buttons under the message.
-        :param menu: items for its context menu.
+        :param menu: items for its context menu; not as a bot.
         :param system: show it without an author. Default False.
         :param url_preview: turn links into previews. Default True.
         :param reply_id: the id of the message that this one answers.
+        :param as_bot: post as the connection's bot. Default False: as the account behind the connection.
+        :param once: the message's name within the task, such as ``"summary"``.
         :return: the id of the message.
-        :raises Bitrix24Error: if it was not posted, or may or may not have been.
+        :raises DeliveryUnknownError: if it may or may not have been posted.
+        :raises Bitrix24Error: if it was not posted.
         """
-        from functools import partial
-
-        from airflow_provider_b24.chat.message import post
-
         return self.get_conn().run(
-            partial(
-                post,
+            self._post(
+                once,
+                as_bot,
                 dialog_id=dialog_id,
                 message=message,
                 attach=attach,
@@ -232,14 +239,51 @@ class Bitrix24Hook(BaseHook):
             )
         )
 
-    async def asend_message(self, dialog_id: str | int, message: str | None = None, **parameters: Any) -> int:
+    async def asend_message(
+        self,
+        dialog_id: str | int,
+        message: str | None = None,
+        *,
+        as_bot: bool = False,
+        once: str | None = None,
+        **parameters: Any,
+    ) -> int:
         """Like :meth:`send_message`, with the same parameters."""
+        client = await self.aget_conn()
+        return await client.run(self._post(once, as_bot, dialog_id=dialog_id, message=message, **parameters))
+
+    def post_once(self, memory: Memory, dialog_id: str | int, *, as_bot: bool = False, **parameters: Any) -> int:
+        """Like :meth:`send_message`, with what is kept of the message given; for operators."""
+        return self.get_conn().run(self._post(memory, as_bot, dialog_id=dialog_id, **parameters))
+
+    def recall(self, memory: Memory) -> int | None:
+        """The id of a message that an earlier try has posted, or None; for operators.
+
+        :raises DeliveryUnknownError: if it may or may not have been posted.
+        """
+        from functools import partial
+
+        from airflow_provider_b24.chat.delivery import recall
+
+        return self.get_conn().run(partial(recall, memory=memory))
+
+    def _post(
+        self, memory: Memory | str | None, as_bot: bool, **parameters: Any
+    ) -> Callable[[Peer], Generator[Step, Any, int]]:
         from functools import partial
 
         from airflow_provider_b24.chat.message import post
+        from airflow_provider_b24.hooks.delivery import memory_here
+        from airflow_provider_b24.rest.errors import ConfigurationError
 
-        client = await self.aget_conn()
-        return await client.run(partial(post, dialog_id=dialog_id, message=message, **parameters))
+        bot = self._sync_settings().bot if as_bot else None
+        if as_bot and bot is None:
+            raise ConfigurationError(
+                f"as_bot is set, and the connection {self.bitrix24_conn_id!r} has no bot",
+                advice="Give bot_id and bot_token in the connection.",
+            )
+        kept = memory_here(memory) if isinstance(memory, str) else memory
+        return partial(post, memory=kept, bot=bot, **parameters)
 
     def dialog_id(self, dialog_id: str | int) -> str:
         """The id of a dialog that may be named by what it belongs to (``deal:1663``).
@@ -408,7 +452,7 @@ class Bitrix24Hook(BaseHook):
             from airflow_provider_b24.hooks.masking import MaskingTokenStore
             from airflow_provider_b24.hooks.metrics import AirflowMeter
             from airflow_provider_b24.rest.credentials import MemoryTokenStore
-            from airflow_provider_b24.rest.peer import Peer
+            from airflow_provider_b24.rest.peer import Patience, Peer
 
             store = self._token_store
             if store is None and settings.tokens is not None:
@@ -419,6 +463,7 @@ class Bitrix24Hook(BaseHook):
                 plan=settings.plan,
                 # A clock of one's own is not that of the host.
                 ledger=_ledger(settings) if self._clock is None else None,
+                patience=Patience(late=settings.late),
                 clock=self._clock,
                 secrets=tuple(settings.secrets),
                 meter=AirflowMeter(),

@@ -27,6 +27,7 @@ EXTRAS = (
     "bot_id",
     "bot_token",
     "timeout",
+    "longest_request",
     "verify",
     "proxy",
     "plan",
@@ -53,6 +54,7 @@ class Settings:
     :ivar transport: time-outs, certificates, proxy.
     :ivar plan: the portal's request limit, or None where it has none.
     :ivar limiter_url: the Redis server through which several hosts share that limit, or None.
+    :ivar late: seconds after which a request without an answer can not take effect any more.
     """
 
     credential: Webhook | OAuthApp
@@ -61,6 +63,7 @@ class Settings:
     transport: Transport
     plan: Plan | None
     limiter_url: str | None = field(default=None, repr=False)
+    late: float = 90.0
 
     @property
     def secrets(self) -> set[str]:
@@ -128,7 +131,7 @@ def read_settings(
     else:
         credential = _webhook(host, port, schema, login, password)
     limiter_url = str(given["limiter_url"]) if "limiter_url" in given else None
-    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given), limiter_url)
+    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given), limiter_url, _late(given))
 
 
 def _webhook(host: str, port: int | None, schema: str | None, login: str, password: str) -> Webhook:
@@ -234,6 +237,17 @@ def _transport(extra: Mapping[str, Any]) -> Transport:
     if "proxy" in extra:
         settings["proxy"] = str(extra["proxy"])
     return Transport(**settings)
+
+
+def _late(extra: Mapping[str, Any]) -> float:
+    longest = _number("longest_request", extra.get("longest_request", 60))
+    if not 0 < longest < 86400:
+        raise ConfigurationError(
+            f"longest_request is {longest:g}",
+            advice="It is after how many seconds the portal gives a request up, above 0; in the cloud, after 60.",
+        )
+    # It may take a while until the portal begins with it.
+    return 1.5 * longest
 
 
 def _plan(extra: Mapping[str, Any]) -> Plan | None:

@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id, message_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 
 class MessageAddOperator(BaseOperator):
-    """Post a message in a dialog (``im.message.add``), as the account behind the connection.
+    """Post a message in a dialog, exactly once for each task instance, whatever dies in between.
 
-    The message is sent once. Where the portal refuses it for good, and where the answer is lost so that it
-    may or may not have been posted, the task fails at once, without retries.
+    It is posted as the account behind the connection (``im.message.add``), or as its bot
+    (``imbot.v2.Chat.Message.send``). Where an answer is lost or a worker is killed, the dialog is read to see
+    whether the message is there. Where the portal refuses it for good, and where the dialog does not tell
+    (:class:`~.rest.errors.DeliveryUnknownError`), the task fails at once, without retries.
 
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, or what it belongs to: ``deal:1663``, ``task:8293``,
         ``group:133``, ``user:anna@example.com``. Templated.
@@ -34,6 +37,9 @@ class MessageAddOperator(BaseOperator):
     :param system: show it as a system message, without an author. Default False.
     :param url_preview: turn links into previews. Default True.
     :param reply_id: the id of the message that this one answers. Templated.
+    :param as_bot: post as the connection's bot; without ``menu`` then. Default False.
+    :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
+        what it posted before. Default True.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :return: the id of the message, as XCom.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
@@ -62,6 +68,8 @@ class MessageAddOperator(BaseOperator):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
+        as_bot: bool = False,
+        post_again_when_cleared: bool = True,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +82,8 @@ class MessageAddOperator(BaseOperator):
         self.system = system
         self.url_preview = url_preview
         self.reply_id = reply_id
+        self.as_bot = as_bot
+        self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
         if reply_id is not None:
@@ -83,17 +93,20 @@ class MessageAddOperator(BaseOperator):
             message_params("1", message, attach=attach)
 
     def execute(self, context: Context) -> int:
-        """Post it."""
+        """Post it, unless an earlier try has."""
+        memory = memory_of(context, "message", post_again_when_cleared=self.post_again_when_cleared)
         with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
-            message_id = hook.send_message(
+            message_id = hook.post_once(
+                memory,
                 self.dialog_id,
-                self.message,
+                message=self.message,
                 attach=self.attach,
                 keyboard=self.keyboard,
                 menu=self.menu,
                 system=self.system,
                 url_preview=self.url_preview,
                 reply_id=self.reply_id,
+                as_bot=self.as_bot,
             )
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id

@@ -161,6 +161,15 @@ class OutcomeUnknownError(Bitrix24Error):
     effect_unknown = True
 
 
+class DeliveryUnknownError(OutcomeUnknownError):
+    """A message may or may not have been posted, and the dialog does not tell. It is not posted again."""
+
+    permanent = True
+    default_advice = (
+        "Look in the dialog for it. If it is there, mark the task as success; if not, clear the task, which posts anew."
+    )
+
+
 class UnexpectedReplyError(Bitrix24Error):
     """The answer is not one that a Bitrix24 portal gives."""
 
@@ -207,6 +216,8 @@ CODES: dict[str, Verdict] = {
     # effect unknown
     "internal_server_error": Verdict(OutcomeUnknownError),
     "error_unexpected_answer": Verdict(OutcomeUnknownError),
+    # a bot's message of that UUID is being posted already
+    "message_duplicated_by_uuid": Verdict(OutcomeUnknownError),
     # credential
     "expired_token": Verdict(TokenExpiredError),
     "invalid_token": Verdict(AuthenticationError),

@@ -35,6 +35,8 @@ class Patience:
     :ivar operating: seconds a call waits in all for the execution time of its method; more is raised with
         ``retry_after``. Default 60.
     :ivar answer: seconds for each answer in all, with the way there. Default None: what the transport is set to.
+    :ivar late: seconds after which a request without an answer can not take effect any more. Default 90: a portal
+        in the cloud gives a request up after 60, and it may take a while to get there.
     """
 
     tries: int = 4
@@ -42,6 +44,7 @@ class Patience:
     limits: float = 900.0
     operating: float = 60.0
     answer: float | None = None
+    late: float = 90.0
 
 
 class Meter(Protocol):
@@ -69,6 +72,7 @@ class Peer:
     :param secrets: what else must not be shown, such as a bot's token.
     :param meter: where calls, waits, refusals, retries and unknown outcomes are counted; None for nowhere.
     :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
+    :ivar account: the user behind an application's tokens, once somebody has asked.
     :ivar bucket: what is drawn from before a request is sent; None without a limit.
     :raises ConfigurationError: for an application without a token store.
     """
@@ -95,6 +99,7 @@ class Peer:
         self.credential = credential
         self.tokens = tokens
         self.current: Tokens | None = None
+        self.account: int | None = None
         self._former: Tokens | None = None
         self.address = credential.address
         self.patience = patience or Patience()

@@ -52,7 +52,7 @@ def test_lit_in_the_block_and_out_with_the_message(portal, hook, answered):
         assert len(portal.chat("chat2935").lit(time.time())) == 1
     hook.send_message("chat2935", "done")
     assert portal.chat("chat2935").lit(time.time()) == []
-    assert [call.method for call in portal.calls] == [WRITING, "im.message.add"]
+    assert [call.method for call in portal.calls] == [WRITING, "im.dialog.messages.get", "im.message.add"]
 
 
 def test_the_same_in_an_event_loop(portal, answered):
@@ -65,7 +65,7 @@ def test_the_same_in_an_event_loop(portal, answered):
 
     asyncio.run(report())
     assert portal.chat("chat2935").lit(time.time()) == []
-    assert [call.method for call in portal.calls] == [WRITING, "im.message.add"]
+    assert [call.method for call in portal.calls] == [WRITING, "im.dialog.messages.get", "im.message.add"]
 
 
 def test_where_it_is_named_by_what_it_belongs_to(portal, hook, answered):

@@ -10,7 +10,6 @@ from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
     NotFoundError,
-    OutcomeUnknownError,
 )
 from airflow_provider_b24.testing import Fault
 from tests.portal.hook.faces import AsyncFace, SyncFace
@@ -91,15 +90,21 @@ def test_what_the_portal_refuses(face, portal, dialog_id, kind, code):
     assert caught.value.permanent
 
 
+@pytest.mark.parametrize("make_face", [SyncFace, AsyncFace])
 @pytest.mark.parametrize("kind", ["reset_after", "html_500", "html_502", "truncated_json", "json_500", "html_200"])
-@pytest.mark.parametrize("took_effect", [True, False])
-def test_a_lost_answer_is_no_reason_for_a_second_message(face, portal, kind, took_effect):
-    portal.faults.add(Fault(kind.replace("_after", ""), "im.message.add", after_effect=took_effect))
-    with pytest.raises(OutcomeUnknownError, match=r"may have been carried out.*Look in the portal") as caught:
-        face.send_message("chat2935", "once")
-    assert caught.value.permanent
-    assert texts(portal) == ["once"] * took_effect
-    assert [call.method for call in portal.calls] == ["im.message.add"]
+@pytest.mark.parametrize(("took_effect", "as_bot"), [(True, False), (True, True), (False, False), (False, True)])
+def test_a_lost_answer_is_looked_for(portal, connect, make_face, kind, *, took_effect, as_bot):
+    connect(portal.bot_connection(), longest_request=60)
+    method = "imbot.v2.Chat.Message.send" if as_bot else "im.message.add"
+    portal.faults.add(Fault(kind.replace("_after", ""), method, after_effect=took_effect))
+    clock = FakeClock()
+    face = make_face(Bitrix24Hook(clock=clock))
+    portal.add_message("chat2935", 1, "once & only")
+    message_id = face.send_message("chat2935", " once & only\r\n", as_bot=as_bot)
+    face.close()
+    assert [message.id for message in portal.messages("chat2935")][1:] == [message_id]
+    sent = [call.method for call in portal.calls].count(method)
+    assert (sent, sum(clock.waits)) == ((1, 0) if took_effect else (2, pytest.approx(90)))
 
 
 @pytest.mark.parametrize("make_face", [SyncFace, AsyncFace])
@@ -115,11 +120,20 @@ def test_refused_before_execution_it_is_posted_later(portal, make_face):
 
 def test_an_answer_that_is_no_id(face, portal):
     portal.faults.add(Fault("big", "im.message.add", size=2_000_000, after_effect=True))
-    with pytest.raises(OutcomeUnknownError) as caught:
-        face.send_message("chat2935", "text")
-    assert str(caught.value).startswith(
-        "im.message.add: the portal answered with a str instead of the id of a message."
-    )
-    assert "may have been posted" in str(caught.value)
-    assert len(str(caught.value)) < 300
-    assert caught.value.permanent, "a retry could post it twice"
+    message_id = face.send_message("chat2935", "text")
+    assert [message.id for message in portal.messages("chat2935")] == [message_id]
+
+
+def test_an_application_asks_once_who_it_is(portal, connect):
+    connect(portal.oauth_connection())
+    portal.faults.add(Fault("reset_after", "im.message.add", times=2))
+    with Bitrix24Hook() as hook:
+        ids = [hook.send_message("chat2935", "text") for _ in range(2)]
+    assert [message.id for message in portal.messages("chat2935")] == ids
+    assert [call.method for call in portal.calls].count("profile") == 1
+
+
+def test_a_name_for_a_message_where_no_task_runs(face, portal):
+    with pytest.raises(ConfigurationError, match="once is 'summary', and no task is running here"):
+        face.send_message("chat2935", "text", once="summary")
+    assert portal.calls == []

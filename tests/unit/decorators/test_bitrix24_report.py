@@ -60,7 +60,11 @@ def test_typing_and_then_the_message(portal, run):
     (message,) = portal.messages("chat2935")
     assert (message.id, message.text) == (message_id, "Revenue: 5")
     assert not is_lit(portal)
-    assert [call.method for call in portal.calls] == ["im.dialog.writing", "im.message.add"]
+    assert [call.method for call in portal.calls] == [
+        "im.dialog.writing",
+        "im.dialog.messages.get",
+        "im.message.add",
+    ]
 
 
 def test_an_async_function(portal, run):
@@ -166,9 +170,16 @@ def test_what_the_function_is_refused_for_good_fails_without_retries(portal, run
     assert texts(portal) == []
 
 
-def test_an_unknown_outcome_fails_without_retries(portal, run):
+def test_a_lost_answer_is_settled(portal, run):
     portal.faults.add(Fault("reset_after", "im.message.add"))
-    with pytest.raises(AirflowFailException, match="may have been carried out"):
+    assert run(report()) == portal.messages("chat2935")[0].id
+    assert texts(portal) == ["text"]
+
+
+def test_what_the_dialog_does_not_tell_fails_without_retries(portal, run):
+    portal.faults.add(Fault("reset_after", "im.message.add"))
+    portal.faults.add(Fault("error", "im.dialog.messages.get", times=None, code="ACCESS_ERROR", status=403))
+    with pytest.raises(AirflowFailException, match=r"whether it was posted is not known.*Look in the dialog"):
         run(report())
     assert texts(portal) == ["text"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_b24.chat.recognition import is_our_uuid
 from airflow_provider_b24.operators.message import MessageAddOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.clock import SystemClock
@@ -122,12 +125,86 @@ def test_named_by_what_it_belongs_to(portal, context, dialog_id):
     assert len(portal.messages(found)) == 1
 
 
-@pytest.mark.parametrize("kind", ["reset_after", "html_502"])
-def test_an_unknown_outcome_fails_without_retries(portal, context, kind):
-    portal.faults.add(Fault(kind, "im.message.add"))
-    with pytest.raises(AirflowFailException, match="may have been carried out; it was not sent again"):
+def test_a_lost_answer_is_settled(portal, context):
+    portal.faults.add(Fault("reset_after", "im.message.add"))
+    message_id = message().execute(context)
+    assert [one.id for one in portal.messages("chat2935")] == [message_id]
+
+
+def test_what_the_dialog_does_not_tell_fails_without_retries(portal, context):
+    portal.faults.add(Fault("reset_after", "im.message.add"))
+    portal.faults.add(Fault("error", "im.dialog.messages.get", times=None, code="ACCESS_ERROR", status=403))
+    with pytest.raises(AirflowFailException, match=r"whether it was posted is not known.*Look in the dialog"):
         message().execute(context)
-    assert [call.method for call in portal.calls] == ["im.message.add"]
+    assert len(portal.messages("chat2935")) == 1
+
+
+def test_as_the_bot(portal, context, connect):
+    connect(portal.bot_connection())
+    message_id = message(as_bot=True, keyboard=[{"TEXT": "b", "LINK": "https://example.com/"}]).execute(context)
+    (posted,) = portal.messages("chat2935")
+    assert (posted.id, posted.author_id) == (message_id, 101)
+    assert is_our_uuid(posted.uuid)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({}, "has no bot. Give bot_id and bot_token"), ({"menu": [{"TEXT": "c"}]}, "has no bot")],
+)
+def test_as_a_bot_that_there_is_not(portal, context, fields, words):
+    with pytest.raises(AirflowFailException, match=words):
+        message(as_bot=True, **fields).execute(context)
+    assert portal.calls == []
+
+
+def test_a_bots_message_has_no_menu(portal, context, connect):
+    connect(portal.bot_connection())
+    with pytest.raises(AirflowFailException, match="a bot's message has no menu"):
+        message(as_bot=True, menu=[{"TEXT": "c"}]).execute(context)
+    assert portal.calls == []
+
+
+class TestTries:
+    """A context as Airflow 3.3 gives it, whose store outlives the try."""
+
+    @pytest.fixture
+    def store(self, context):
+        class Accessor(dict):
+            def set(self, key, value):
+                self[key] = json.loads(json.dumps(value))
+
+        context["task_state_store"] = Accessor()
+        context["ti"].max_tries = 2
+        context["ti"].id = "0199-1"
+        return context["task_state_store"]
+
+    def test_a_retry_returns_the_id(self, portal, context, store):
+        operator = message()
+        first = operator.execute(context)
+        context["ti"].try_number = 2
+        assert operator.execute(context) == first
+        assert len(portal.messages("chat2935")) == 1
+        assert store["bitrix24/message/message"]["id"] == first
+
+    def test_a_cleared_task_posts_anew_unless_told_otherwise(self, portal, context, store):
+        operator = message()
+        first = operator.execute(context)
+        context["ti"].max_tries = 3
+        operator.post_again_when_cleared = False
+        assert operator.execute(context) == first
+        operator.post_again_when_cleared = True
+        assert operator.execute(context) != first
+        assert len(portal.messages("chat2935")) == 2
+
+    def test_without_a_store_a_retry_looks_since_when_its_run_began(self, portal, context):
+        operator = message(retries=2)
+        first = operator.execute(context)
+        context["ti"].max_tries, context["ti"].try_number, context["ti"].task = 2, 2, operator
+        context["dag_run"] = SimpleNamespace(start_date=dt.datetime.now(dt.timezone.utc))
+        assert operator.execute(context) == first
+        # The first try after a clear.
+        context["ti"].max_tries = 3
+        assert operator.execute(context) != first
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,501 @@
+"""Posting a message exactly once, whatever dies in between. Pure: the store is asked, the portal is told.
+
+What is under way is kept in a store that outlives the process, as one entry for each message:
+
+``sent``
+    It may be on its way: kept right before every request that posts. Only the dialog can tell what became of
+    it, and not at once: a request may take effect until the portal gives it up (``Patience.late``). Found, it
+    becomes ``posted``; not found for so long, it is sent again; and where the dialog does not tell, nobody guesses.
+``posted``
+    It is in the dialog, with this id.
+``idle``
+    The portal refused it, or was not reached: nothing is on its way.
+
+Two may deliver at once: a copy of the task, or one that was given up and lives. A store that can only be read and
+written does not keep them apart for certain, so they are kept apart by order: whoever means to send writes a claim
+under a key of its own, then reads the dialog, and sends only if claim and entry are still as they were. The last to
+claim sends; the others wait for what becomes of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from airflow_provider_b24.chat.recognition import Likeness, Marks, marks_of, new_uuid, written_at
+from airflow_provider_b24.rest.conversation import converse
+from airflow_provider_b24.rest.credentials import Webhook
+from airflow_provider_b24.rest.errors import (
+    Bitrix24Error,
+    DeliveryUnknownError,
+    NotSentError,
+    OutcomeUnknownError,
+)
+from airflow_provider_b24.rest.peer import Peer
+from airflow_provider_b24.rest.protocol import Call, as_number
+from airflow_provider_b24.rest.steps import Ask, Send, Step, Wait
+
+log = logging.getLogger(__name__)
+
+# How often a message is sent in one go; the next try of the task may begin again.
+_MOST_SENDS = 3
+# Seconds after which a claim of somebody who did not send counts no more.
+_CLAIM_LASTS = 10.0
+# Pauses between looks into the dialog, in seconds; doubled each time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# How far the clocks of a worker and a portal may be apart, in seconds, where only time tells old from new.
+_SKEW = 60.0
+# How long reading the claim and keeping the entry may take, in seconds, before the claim is read again.
+_QUICK = 1.0
+_CLAIM = "/claim"
+_PAGE = 50
+_MOST_PAGES = 40
+
+
+class Store(Protocol):
+    """What outlives the process: JSON values by key."""
+
+    def get(self, key: str, /) -> Any:
+        """The value, or None."""
+
+    def __setitem__(self, key: str, value: Any, /) -> None:
+        """Keep a value."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where it is kept what becomes of one message.
+
+    :ivar store: the store; by default one that ends with the process.
+    :ivar key: the message's name in it.
+    :ivar lasting: whether the store outlives the process, so that whoever tries again knows what was sent.
+    :ivar life: an entry of another life counts as none; for a task, what changes when it is cleared.
+    :ivar any_life: have entries of all lives count.
+    :ivar since: for a retry without a store: an earlier try may have posted it, at this time at the earliest
+        (epoch seconds).
+    :ivar seed: of a bot's message: two copies of one try have the same, so that they send the same UUID.
+    """
+
+    store: Store = field(default_factory=dict[str, Any], repr=False)
+    key: str = "message"
+    lasting: bool = False
+    life: str = ""
+    any_life: bool = False
+    since: float | None = None
+    seed: str = ""
+
+
+@dataclass(frozen=True)
+class Posting:
+    """A message that is to be posted.
+
+    :ivar dialog_id: where, as an id.
+    :ivar message: its text.
+    :ivar attach: its attachment.
+    :ivar author: who will be its author, if that is not the account behind the credential: a bot, or 0.
+    :ivar call: makes the call that posts it, with this UUID where it can have one.
+    :ivar has_uuid: whether it can.
+    :ivar readable: whether the account can read the dialog; a bot's private talks it can not.
+    """
+
+    dialog_id: str
+    message: str | None = field(repr=False)
+    attach: object = field(repr=False)
+    author: int | None
+    call: Callable[[str], Call] = field(repr=False)
+    has_uuid: bool = False
+    readable: bool = True
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is known of a message that is under way.
+
+    :ivar claim: of who sent it.
+    :ivar at: when the last request left (epoch seconds).
+    :ivar after: the id of the dialog's last message before; None if that could not be read.
+    """
+
+    stage: Literal["idle", "sent", "posted"]
+    life: str
+    claim: str = ""
+    at: float = 0.0
+    dialog: str = ""
+    readable: bool = True
+    after: int | None = None
+    marks: Marks | None = None
+    id: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        kept = {name: value for name, value in vars(self).items() if value is not None}
+        return {**kept, **({"marks": self.marks.as_json()} if self.marks else {})}
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> _Entry:
+        marks = kept.get("marks")
+        entry = cls(**{**kept, "marks": Marks.of_json(marks) if marks else None})
+        if entry.stage not in ("idle", "sent", "posted") or (entry.stage == "sent" and not entry.marks):
+            raise LookupError(entry.stage)
+        return entry
+
+
+Delivery = Generator[Step, Any, int]
+
+
+def deliver(peer: Peer, posting: Posting, memory: Memory) -> Delivery:
+    """Post a message, unless that has been done.
+
+    :return: its id.
+    :raises DeliveryUnknownError: if it may or may not have been posted, and the dialog does not tell.
+    :raises NotSentError: if it certainly was not, because the portal was not reached or gave no usable answer.
+    :raises Bitrix24Error: if the portal refuses it.
+    """
+    claim = secrets.token_hex(8)
+    entry = yield from _read(memory)
+    if entry is None and memory.since is not None:
+        entry = yield from _of_an_earlier_try(peer, posting, memory)
+    for _ in range(_MOST_SENDS):
+        found = yield from _settle(peer, entry, memory, claim)
+        if isinstance(found, int):
+            return found
+        sent = yield from _attempt(peer, posting, memory, found, claim)
+        if isinstance(sent, int):
+            return sent
+        entry = sent
+    found = yield from _settle(peer, entry, memory, claim)
+    if isinstance(found, int):
+        return found
+    yield from _give_up(memory)
+    raise NotSentError(
+        f"sent {_MOST_SENDS} times without a usable answer; the dialog shows that nothing was posted",
+        method=posting.call("").method,
+        advice="The portal or a proxy before it is in trouble; try again later.",
+    )
+
+
+def recall(peer: Peer, memory: Memory) -> Generator[Step, Any, int | None]:
+    """What became of a message that an earlier try may have posted.
+
+    :return: its id, or None if it was not posted and will not be any more.
+    :raises DeliveryUnknownError: if the dialog does not tell.
+    """
+    found = yield from _settle(peer, (yield from _read(memory)), memory)
+    return found if isinstance(found, int) else None
+
+
+def _attempt(
+    peer: Peer, posting: Posting, memory: Memory, before: _Entry | None, claim: str
+) -> Generator[Step, Any, int | _Entry | None]:
+    """Send it once: its id, or the entry that has to be settled now (which may be that of another copy).
+
+    :param before: the entry that allows it.
+    """
+    yield from _write(memory, {"claim": claim, "at": peer.clock.time()}, _CLAIM)
+    failure: Bitrix24Error | None = None
+    try:
+        entry = yield from _prepared(peer, posting, memory, before, claim)
+    except Bitrix24Error as caught:
+        failure = _nothing_sent(caught)
+    else:
+        sent = yield from _send(peer, posting, memory, before, entry)
+        if not isinstance(sent, Bitrix24Error):
+            return sent
+        failure = sent
+    yield from _give_up(memory)
+    raise failure.with_traceback(None)
+
+
+def _send(
+    peer: Peer, posting: Posting, memory: Memory, before: _Entry | None, entry: _Entry
+) -> Generator[Step, Any, int | _Entry | Bitrix24Error | None]:
+    """The conversation that posts it; before each of its requests it is made sure that nobody else is sending."""
+    assert entry.marks is not None
+    conversation = converse(peer, posting.call(entry.marks.uuid))
+    outcome: Any = None
+    result: Any = None
+    failure: Bitrix24Error | None = None
+    while True:
+        try:
+            step = conversation.send(outcome)
+        except StopIteration as stop:
+            result = stop.value.result
+            break
+        except Bitrix24Error as caught:
+            failure = caught
+            break
+        quick = _QUICK
+        while isinstance(step, Send):
+            began = peer.clock.time()
+            claimed = yield from _claim(memory)
+            latest = yield from _read(memory)
+            if claimed.get("claim") != entry.claim or latest != before:
+                conversation.close()
+                if latest is not None and latest.claim == entry.claim:
+                    # Nothing of ours is on its way, and this may have taken the place of what another copy kept: its
+                    # message may have another UUID.
+                    latest = replace(latest, marks=replace(entry.marks, uuid=""))
+                    yield from _write(memory, latest.as_json())
+                return latest
+            before = entry = replace(entry, at=peer.clock.time())
+            yield from _write(memory, entry.as_json())
+            # Whoever claims it now sees the entry; and whoever waits for this request counts from its time. Both hold
+            # only if no time passes here.
+            if peer.clock.time() - began < quick:
+                break
+            quick *= 2
+        outcome = yield step
+    if failure is not None:
+        if not failure.effect_unknown:
+            return failure
+        log.warning(
+            "The answer to a message for %s was lost (%s); it is looked for in the dialog",
+            entry.dialog,
+            failure.description,
+        )
+        return entry
+    posted = int(as_number(result.get("id") if isinstance(result, Mapping) else result) or 0)
+    if not posted:
+        return entry
+    yield from _keep(memory, entry, posted)
+    return posted
+
+
+def _uuid(posting: Posting, memory: Memory, before: _Entry | None, claim: str) -> str:
+    """The UUID to send; the same again if one was sent, for a portal that goes by it posts it once at most."""
+    if not posting.has_uuid:
+        return ""
+    if before is not None and before.marks is not None and before.marks.uuid:
+        return before.marks.uuid
+    return new_uuid(f"{memory.seed} {memory.key}" if memory.seed else claim)
+
+
+def _prepared(
+    peer: Peer, posting: Posting, memory: Memory, before: _Entry | None, claim: str
+) -> Generator[Step, Any, _Entry]:
+    """What is needed to recognise the message later; read before it is sent."""
+    author = posting.author
+    if author is None:
+        author = yield from _account(peer)
+    after: int | None = None
+    if posting.readable:
+        reply: Any = None
+        try:
+            reply = yield from converse(peer, _page(posting.dialog_id, 1))
+        except Bitrix24Error as caught:
+            # It need not be there yet, or may be written by those who can not read it; posting will tell.
+            if not caught.permanent:
+                raise
+        if reply is not None:
+            after = max((_id(message) for message in _messages(reply.result)), default=0)
+    marks = marks_of(author, posting.message, posting.attach, _uuid(posting, memory, before, claim))
+    return _Entry("sent", memory.life, claim, 0.0, posting.dialog_id, posting.readable, after, marks)
+
+
+def _of_an_earlier_try(peer: Peer, posting: Posting, memory: Memory) -> Generator[Step, Any, _Entry]:
+    """The entry that an earlier try would have left, had it had a store: sent at any time until now."""
+    author = posting.author
+    if author is None:
+        author = yield from _account(peer)
+    marks = marks_of(author, posting.message, posting.attach)
+    return _Entry("sent", memory.life, "", peer.clock.time(), posting.dialog_id, posting.readable, None, marks)
+
+
+def _account(peer: Peer) -> Generator[Step, Any, int]:
+    """The user behind the credential."""
+    if isinstance(peer.credential, Webhook):
+        return int(peer.credential.user_id)
+    if peer.account is None:
+        reply = yield from converse(peer, Call("profile"))
+        peer.account = int(as_number(reply.result.get("ID")) or 0) if isinstance(reply.result, Mapping) else 0
+    return peer.account
+
+
+def _settle(
+    peer: Peer, entry: _Entry | None, memory: Memory, claim: str = ""
+) -> Generator[Step, Any, int | _Entry | None]:
+    """Find out what became of it: its id, or the entry after which it may be sent.
+
+    :param claim: of the one who asks.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        began = peer.clock.time()
+        sight = _Sight()
+        if entry is not None and entry.stage == "posted":
+            return entry.id
+        over = yield from _claimed_until(peer, memory, claim)
+        if entry is not None and entry.stage == "sent":
+            over = max(over, entry.at + peer.patience.late)
+            sight = yield from _look(peer, entry, memory)
+            if sight.id:
+                yield from _keep(memory, entry, sight.id)
+                return sight.id
+        # Somebody else may have gone on meanwhile. An entry of an earlier try that had no store is in none.
+        latest = (yield from _read(memory)) or entry
+        if latest == entry:
+            if began >= over:
+                if sight.problem:
+                    raise _unknown(entry, memory, sight)
+                return entry
+            yield Wait(min(pause, max(0.05, over - peer.clock.time())))
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+            latest = (yield from _read(memory)) or entry
+        entry = latest
+
+
+def _claimed_until(peer: Peer, memory: Memory, claim: str) -> Generator[Step, Any, float]:
+    """Until when somebody else may be about to send it; long ago where nobody is."""
+    claimed = yield from _claim(memory)
+    at = as_number(claimed.get("at")) or 0.0
+    # A claim from the future was made by a clock that goes wrong.
+    theirs = claimed.get("claim") not in (None, "", claim) and at < peer.clock.time() + _CLAIM_LASTS
+    return at + _CLAIM_LASTS if theirs else 0.0
+
+
+@dataclass
+class _Sight:
+    """What a look into the dialog showed.
+
+    :ivar id: of the message, or 0.
+    :ivar problem: why it can not be said that the message is not there.
+    :ivar passing: whether another look may tell more.
+    """
+
+    id: int = 0
+    problem: str = ""
+    passing: bool = False
+
+
+def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Sight]:
+    """Look for it in the dialog, from its end back to where the dialog ended before."""
+    assert entry.marks is not None
+    if not entry.readable:
+        return _Sight(problem="the account behind the connection can not read a bot's private talks")
+    sight = _Sight()
+    since = memory.since if memory.since is not None else entry.at
+    bound: int | None = None
+    link: int | None = None
+    for _ in range(_MOST_PAGES):
+        reply: Any = None
+        try:
+            reply = yield from converse(peer, _page(entry.dialog, _PAGE, bound))
+        except Bitrix24Error as caught:
+            return _Sight(problem=f"the dialog could not be read ({caught.description})", passing=not caught.permanent)
+        page = sorted(_messages(reply.result), key=_id)
+        if link is not None and all(_id(message) != link for message in page):
+            return _Sight(problem="messages were deleted from the dialog while it was read", passing=True)
+        for message in page:
+            if (_id(message) > entry.after) if entry.after is not None else _is_new(message, since - _SKEW):
+                likeness = entry.marks.like(message)
+                if likeness is Likeness.SAME:
+                    return _Sight(_id(message))
+                if likeness is Likeness.UNSURE:
+                    sight.problem = f"message {_id(message)} may be it, but is not quite the same"
+        reached = [_id(message) for message in page]
+        if len(page) < 2:
+            return sight
+        if (reached[0] <= entry.after) if entry.after is not None else not _is_new(page[0], since - _SKEW):
+            return sight
+        # Pages overlap by a message: one that is asked for by the id of a deleted message is empty, like the last.
+        link, bound = reached[0], reached[1]
+    return _Sight(problem=f"more than {_MOST_PAGES * (_PAGE - 1)} messages were written in the dialog since")
+
+
+def _page(dialog_id: str, limit: int, before: int | None = None) -> Call:
+    params: dict[str, Any] = {"DIALOG_ID": dialog_id, "LIMIT": limit}
+    if before is not None:
+        params["LAST_ID"] = before
+    return Call("im.dialog.messages.get", params)
+
+
+def _messages(result: Any) -> list[Mapping[str, Any]]:
+    found = result.get("messages") if isinstance(result, Mapping) else None
+    return [message for message in found if isinstance(message, Mapping)] if isinstance(found, list) else []
+
+
+def _id(message: Mapping[str, Any]) -> int:
+    return int(as_number(message.get("id")) or 0)
+
+
+def _is_new(message: Mapping[str, Any], since: float) -> bool:
+    written = written_at(message)
+    return written is None or written >= since
+
+
+def _read(memory: Memory) -> Generator[Step, Any, _Entry | None]:
+    kept = yield Ask(lambda: memory.store.get(memory.key), blocking=memory.lasting)
+    if kept is None:
+        return None
+    entry = None
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
+        entry = _Entry.of_json(kept)
+    if entry is None:
+        raise DeliveryUnknownError(
+            f"what was kept of it under {memory.key!r} can not be read",
+            advice="Look in the dialog whether the message is there; delete the key from the task's state store.",
+        )
+    return entry if memory.any_life or entry.life == memory.life else None
+
+
+def _claim(memory: Memory) -> Generator[Step, Any, Mapping[str, Any]]:
+    claimed = yield Ask(lambda: memory.store.get(memory.key + _CLAIM), blocking=memory.lasting)
+    return claimed if isinstance(claimed, Mapping) else {}
+
+
+def _write(memory: Memory, kept: Mapping[str, Any], suffix: str = "") -> Generator[Step, Any, None]:
+    def keep() -> None:
+        memory.store[memory.key + suffix] = kept
+
+    yield Ask(keep, blocking=memory.lasting)
+
+
+def _give_up(memory: Memory) -> Generator[Step, Any, None]:
+    """Nothing is on its way, and nobody is about to send."""
+    yield from _write(memory, _Entry("idle", memory.life).as_json())
+    yield from _write(memory, {}, _CLAIM)
+
+
+def _keep(memory: Memory, entry: _Entry, message_id: int) -> Generator[Step, Any, None]:
+    """Keep the id; that this fails is no reason to fail, for the dialog tells it as well."""
+
+    def keep() -> None:
+        try:
+            memory.store[memory.key] = _Entry(
+                "posted", memory.life, entry.claim, entry.at, entry.dialog, id=message_id
+            ).as_json()
+        except Exception as error:
+            log.warning("The id of message %s could not be kept (%s)", message_id, type(error).__name__)
+
+    yield Ask(keep, blocking=memory.lasting)
+
+
+def _nothing_sent(error: Bitrix24Error) -> Bitrix24Error:
+    """An error of what was read before posting: whatever became of that, nothing was posted."""
+    if not isinstance(error, OutcomeUnknownError):
+        return error
+    return NotSentError(
+        f"nothing was posted, for the dialog could not be read before: {error.description}",
+        method=error.method,
+        status=error.status,
+        advice=error.advice,
+        retry_after=error.retry_after,
+    )
+
+
+def _unknown(entry: _Entry | None, memory: Memory, sight: _Sight) -> DeliveryUnknownError:
+    assert entry is not None
+    moment = dt.datetime.fromtimestamp(entry.at, dt.timezone.utc).isoformat(timespec="seconds")
+    error = DeliveryUnknownError(
+        f"a message was sent to {entry.dialog} at {moment}, and whether it was posted is not known: {sight.problem}"
+    )
+    if memory.lasting and sight.passing:
+        error.permanent = False
+        error.advice = f"The next try looks again. {error.advice}"
+    elif not memory.lasting:
+        error.advice = "Look in the dialog before repeating it."
+    return error

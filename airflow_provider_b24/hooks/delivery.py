@@ -1,0 +1,85 @@
+"""Where a task keeps what becomes of its messages: Airflow's task state store, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_b24.chat.delivery import Memory
+
+_PREFIX = "bitrix24/message/"
+
+
+class _StateStore:
+    """``task_state_store`` (Airflow 3.3) as a mapping."""
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def get(self, key: str) -> Any:
+        return self._accessor.get(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._accessor.set(key, value)
+
+
+def memory_of(context: Mapping[str, Any], name: str, *, post_again_when_cleared: bool = True) -> Memory:
+    """What is kept of one message of a task, for its later tries.
+
+    On Airflow 3.2, which has no state store, a retry knows only when its run has begun. Outside a task (an empty
+    context) all is forgotten when the call ends.
+
+    :param context: of the task.
+    :param name: tells this message from the task's others.
+    :param post_again_when_cleared: whether a clear of the task makes it a new message.
+    """
+    from airflow_provider_b24.chat.delivery import Memory
+
+    ti: Any = context.get("ti")
+    # A clear raises max_tries, a retry leaves it as it is.
+    most = getattr(ti, "max_tries", None)
+    seed = str(getattr(ti, "id", ""))
+    try:
+        store = context["task_state_store"]
+    except KeyError:
+        return Memory(since=_earliest(context, ti, most), seed=seed)
+    return Memory(
+        _StateStore(store),
+        f"{_PREFIX}{name}",
+        lasting=True,
+        life=str(most),
+        any_life=not post_again_when_cleared,
+        seed=seed,
+    )
+
+
+def memory_here(name: str, *, post_again_when_cleared: bool = True) -> Memory:
+    """Like :func:`memory_of`, for the task that is running here.
+
+    :raises ConfigurationError: outside a task.
+    """
+    from airflow.sdk import get_current_context
+
+    from airflow_provider_b24.rest.errors import ConfigurationError
+
+    context: Mapping[str, Any] | None = None
+    with suppress(RuntimeError):
+        context = get_current_context()
+    if context is None:
+        raise ConfigurationError(
+            f"once is {name!r}, and no task is running here",
+            advice="Only a task's messages can be told from those of its earlier tries. In a thread of the task's own, "
+            "send without once.",
+        )
+    return memory_of(context, name, post_again_when_cleared=post_again_when_cleared)
+
+
+def _earliest(context: Mapping[str, Any], ti: Any, most: int | None) -> float | None:
+    """Since when an earlier try may have posted; None on the first try, also of a task that was cleared."""
+    retries = getattr(getattr(ti, "task", None), "retries", None)
+    began = getattr(context.get("dag_run"), "start_date", None)
+    if most is None or retries is None or began is None or ti.try_number <= most - retries + 1:
+        return None
+    return float(began.timestamp())
