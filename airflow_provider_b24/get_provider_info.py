@@ -103,6 +103,16 @@ def _conn_fields() -> dict[str, Any]:
             "description": "After how long the portal gives a request up. Default 60, as in the cloud. A message whose "
             "answer is lost is sent again only after one and a half times that.",
         },
+        "deadline": {
+            "label": "Deadline (s)",
+            "schema": {"type": ["number", "null"], "minimum": 1},
+            "description": "How long an exchange may take in all, large files included. Default 300.",
+        },
+        "max_response_mb": {
+            "label": "Largest answer (MB)",
+            "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            "description": "A larger one is not read to its end. Default 64.",
+        },
         "verify": {
             "label": "Verify TLS",
             "schema": _TEXT,
@@ -112,6 +122,12 @@ def _conn_fields() -> dict[str, Any]:
             "label": "Proxy",
             "schema": _TEXT,
             "description": "URL of a proxy, such as http://proxy.example:3128. Default: what the environment says.",
+        },
+        "redirect_hosts": {
+            "label": "Redirects to",
+            "schema": _TEXT,
+            "description": "Hosts that a redirect may take the secret to, separated by commas, besides the portal's "
+            "own and, for a cloud portal, other cloud portals.",
         },
         "plan": {
             "label": "Plan",

@@ -466,6 +466,7 @@ class Bitrix24Hook(BaseHook):
                 patience=Patience(late=settings.late),
                 clock=self._clock,
                 secrets=tuple(settings.secrets),
+                redirect_hosts=settings.redirect_hosts,
                 meter=AirflowMeter(),
             )
         return self._peer

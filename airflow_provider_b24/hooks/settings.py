@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -28,14 +29,19 @@ EXTRAS = (
     "bot_token",
     "timeout",
     "longest_request",
+    "deadline",
+    "max_response_mb",
     "verify",
     "proxy",
+    "redirect_hosts",
     "plan",
     "burst",
     "rate",
     "limiter_url",
 )
 _SECRET_EXTRAS = ("client_secret", "access_token", "refresh_token", "bot_token")
+# What is taken for a slip of the pen.
+_MOST_MEGABYTES = 10_000
 _APP_EXTRAS = ("client_id", "client_secret", "access_token", "refresh_token")
 
 _URL_IN_HOST = (
@@ -55,6 +61,7 @@ class Settings:
     :ivar plan: the portal's request limit, or None where it has none.
     :ivar limiter_url: the Redis server through which several hosts share that limit, or None.
     :ivar late: seconds after which a request without an answer can not take effect any more.
+    :ivar redirect_hosts: hosts that a redirect may take the secret to, besides those it may in any case.
     """
 
     credential: Webhook | OAuthApp
@@ -64,6 +71,7 @@ class Settings:
     plan: Plan | None
     limiter_url: str | None = field(default=None, repr=False)
     late: float = 90.0
+    redirect_hosts: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> set[str]:
@@ -131,7 +139,16 @@ def read_settings(
     else:
         credential = _webhook(host, port, schema, login, password)
     limiter_url = str(given["limiter_url"]) if "limiter_url" in given else None
-    return Settings(credential, tokens, _bot(given), _transport(given), _plan(given), limiter_url, _late(given))
+    return Settings(
+        credential,
+        tokens,
+        _bot(given),
+        _transport(given),
+        _plan(given),
+        limiter_url,
+        _late(given),
+        _redirect_hosts(given),
+    )
 
 
 def _webhook(host: str, port: int | None, schema: str | None, login: str, password: str) -> Webhook:
@@ -230,6 +247,17 @@ def _transport(extra: Mapping[str, Any]) -> Transport:
                 f"timeout is {timeout:g}",
                 advice="It is how many seconds to wait for an answer, above 0; the portal itself gives up after 60.",
             )
+        settings["deadline"] = max(timeout, Transport.deadline)
+    if "deadline" in extra:
+        settings["deadline"] = _number("deadline", extra["deadline"])
+    if "max_response_mb" in extra:
+        size = _number("max_response_mb", extra["max_response_mb"])
+        if not 0 < size <= _MOST_MEGABYTES:
+            raise ConfigurationError(
+                f"max_response_mb is {size:g}",
+                advice=f"It is the largest answer that is read, in megabytes, up to {_MOST_MEGABYTES:,}; default 64.",
+            )
+        settings["most_bytes"] = max(1, int(size * 1e6))
     if "verify" in extra:
         verify = extra["verify"]
         flag = {"true": True, "false": False, "1": True, "0": False}.get(str(verify).strip().lower())
@@ -248,6 +276,19 @@ def _late(extra: Mapping[str, Any]) -> float:
         )
     # It may take a while until the portal begins with it.
     return 1.5 * longest
+
+
+def _redirect_hosts(extra: Mapping[str, Any]) -> tuple[str, ...]:
+    names = extra.get("redirect_hosts", ())
+    names = names.split(",") if isinstance(names, str) else names
+    with suppress(ConfigurationError):
+        if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+            return tuple(Address("https", name).host for name in names if name.strip())
+    # Not shown: something else may have got into the wrong field.
+    raise ConfigurationError(
+        "redirect_hosts of the connection is no list of host names",
+        advice="Give hosts that a redirect may take the secret to, separated by commas: 'b24.acme.example'.",
+    )
 
 
 def _plan(extra: Mapping[str, Any]) -> Plan | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -38,18 +39,16 @@ _CLOUD_ZONES = tuple(
         "vn",
     ]
 )
-# Second-level labels under which registries sell names, so that "acme.co.uk" is one owner and "co.uk" is not.
-_SECOND_LEVEL = frozenset(
-    ["ac", "co", "com", "edu", "gob", "gov", "gub", "mil", "msk", "net", "nom", "or", "org", "spb"]
-)
-
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?\Z")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name can only mean this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """Whether a host name can only mean this machine.
+
+    A name below ``localhost`` should, too, but there are resolvers that ask the network for it.
+    """
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -118,27 +117,24 @@ class Address:
             raise ConfigurationError("this is not the URL of a portal", advice="It starts with https:// and a host.")
         return cls(parts.scheme, host, port)
 
-    def may_become(self, other: Address) -> bool:
+    def may_become(self, other: Address, allowed: Collection[str] = ()) -> bool:
         """Whether a redirect from here may take the secret to ``other``.
 
-        Only over HTTPS (or on this machine), and only inside the same owner's domain: the vendor's cloud family
-        for a cloud portal, the same registered domain for any other.
+        Only over HTTPS (or on this machine), and only to the same host, to one below it, from one cloud portal of the
+        vendor's to another, or to a host that the user has allowed. Two hosts below one domain need not have one owner
+        (``a.dyndns.example`` and ``b.dyndns.example`` have not), and no name tells.
+
+        :param allowed: host names; each stands for itself and for all that is below it.
         """
+        if other.scheme == "https" and any(other._is_within(host) for host in allowed):
+            return True
         if is_loopback(self.host) or is_loopback(other.host):
             return is_loopback(self.host) and is_loopback(other.host) and other.scheme >= self.scheme
         if other.scheme != "https":
             return False
         if self.host.endswith(_CLOUD_ZONES):
             return other.host.endswith(_CLOUD_ZONES)
-        return self.host == other.host or (
-            registered_domain(self.host) is not None and registered_domain(self.host) == registered_domain(other.host)
-        )
+        return other._is_within(self.host)
 
-
-def registered_domain(host: str) -> str | None:
-    """The part of a host name that one owner registered; None for IP addresses and bare names."""
-    labels = host.rstrip(".").split(".")
-    if len(labels) < 2 or labels[-1].isdigit() or ":" in host:
-        return None
-    size = 3 if labels[-2] in _SECOND_LEVEL else 2
-    return ".".join(labels[-size:]) if len(labels) >= size else None
+    def _is_within(self, host: str) -> bool:
+        return self.host == host or ("." in host and self.host.endswith(f".{host}"))

@@ -319,7 +319,7 @@ def _redirect(peer: Peer, request: Request, response: Response) -> tuple[Address
         return None, "the portal redirects to nowhere that can be called"
     if urlsplit(location).path.rstrip("/") != urlsplit(request.url).path.rstrip("/"):
         return None, f"the portal redirects to another path at {peer.redact(str(new))}"
-    if not old.may_become(new):
+    if not peer.may_move(new):
         return (
             None,
             f"the portal redirects from {old} to {peer.redact(str(new))}, which may not be given the secret",

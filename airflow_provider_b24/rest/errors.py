@@ -179,7 +179,10 @@ class UnexpectedReplyError(Bitrix24Error):
 class RedirectRefusedError(Bitrix24Error):
     """The portal pointed to another address to which the secret must not be sent."""
 
-    default_advice = "If the portal was moved, put its new address into the Airflow connection."
+    default_advice = (
+        "If the portal was moved, put its new address into the Airflow connection; or name the host in its extra field "
+        "'redirect_hosts', to have such redirects followed."
+    )
 
 
 class IncompleteReplyError(Bitrix24Error):

@@ -12,7 +12,7 @@ from typing import Protocol
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
-from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.errors import ConfigurationError, RedirectRefusedError
 from airflow_provider_b24.rest.ledger import Ledger, MemoryLedger
 from airflow_provider_b24.rest.operating import CLOUD_LIMIT, OperatingBudget, name_of
 from airflow_provider_b24.rest.pacing import Plan
@@ -70,6 +70,8 @@ class Peer:
     :param clock: time.
     :param jitter: a number from 0 to 1, drawn anew for each pause.
     :param secrets: what else must not be shown, such as a bot's token.
+    :param redirect_hosts: hosts that a redirect may take the secret to, besides those it may in any case; each stands
+        for itself and for all that is below it.
     :param meter: where calls, waits, refusals, retries and unknown outcomes are counted; None for nowhere.
     :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
     :ivar account: the user behind an application's tokens, once somebody has asked.
@@ -89,6 +91,7 @@ class Peer:
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
         secrets: tuple[str, ...] = (),
+        redirect_hosts: tuple[str, ...] = (),
         meter: Meter | None = None,
     ) -> None:
         if isinstance(credential, OAuthApp) and tokens is None:
@@ -109,6 +112,7 @@ class Peer:
         self.budget = OperatingBudget(self.ledger, name_of(credential), operating_limit)
         self.jitter = jitter
         self._secrets = secrets
+        self._redirect_hosts = redirect_hosts
         self._meter = meter
 
     def __repr__(self) -> str:
@@ -116,16 +120,27 @@ class Peer:
 
     def adopt(self, tokens: Tokens) -> None:
         """Call with these tokens from now on, and where the authorisation server says the portal lives."""
-        if tokens != self.current:
-            self._former, self.current = self.current, tokens
-        if not tokens.endpoint:
+        if tokens == self.current:
             return
+        self._former, self.current = self.current, tokens
         try:
-            named = Address.of_url(tokens.endpoint)
+            named = Address.of_url(tokens.endpoint or "")
         except ConfigurationError:
             return
-        if named != self.address and self.address.may_become(named):
+        if self.may_move(named):
             self.move(named)
+        else:
+            log.warning(
+                "The authorisation server names %s as the address of %s, which may not be given the secret: calls go "
+                "on to the old address. %s",
+                named,
+                self.address,
+                RedirectRefusedError.default_advice,
+            )
+
+    def may_move(self, address: Address) -> bool:
+        """Whether the portal may be called at another address, with the secret."""
+        return self.address.may_become(address, self._redirect_hosts)
 
     def move(self, address: Address) -> None:
         """Call the portal at another address from now on; said once in the log."""

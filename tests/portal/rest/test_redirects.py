@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,10 @@ from airflow_provider_b24.rest.errors import RedirectRefusedError
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call
-from tests.portal.rest.drivers import OLD, SECRETS, MakeDriver, app_peer, webhook_peer
+from tests.portal.rest.certificates import Authority
+from tests.portal.rest.drivers import OLD, QUICK, SECRETS, MakeDriver, app_peer, webhook_peer
 from tests.portal.rest.leaks import found, leaks
+from tests.portal.rest.proxies import Proxy
 from tests.portal.rest.scripted import Compute, Scripted, Seen, ok, page
 from tests.unit.rest.clocks import FakeClock
 
@@ -99,6 +102,49 @@ def test_the_secret_goes_nowhere_else(
     assert "new address into the Airflow connection" in caught.value.advice
     assert leaks(caught.value, SECRETS) == []
     assert found(everything_logged.text, SECRETS) == []
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("host", ["b24.acme.example", "new.b24.acme.example", "evil.example"])
+def test_a_host_that_the_user_allows(driver: MakeDriver, host: str, tmp_path: Path) -> None:
+    tls = Authority(tmp_path).context()
+    with (
+        Scripted([ok(17)], tls=tls) as new,
+        Scripted([moved(lambda seen: f"https://{host}:{new.port}{seen.target}")], tls=tls) as old,
+        Proxy() as proxy,
+    ):
+        peer = webhook_peer(f"https://portal.other.example:{old.port}", redirect_hosts=("b24.acme.example",))
+        with driver(peer, dataclasses.replace(QUICK, proxy=proxy.url)) as client:
+            if host == "evil.example":
+                with pytest.raises(RedirectRefusedError, match="may not be given the secret") as caught:
+                    client.call(WRITE)
+                assert "redirect_hosts" in caught.value.advice
+            else:
+                assert client.call(WRITE).result == 17
+    assert len(new.seen) == (host != "evil.example")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "goes_there"),
+    [
+        ("https://new.b24.acme.example/rest/", True),
+        ("https://old.other.example/rest/", True),
+        ("https://evil.example/rest/", False),
+        ("http://b24.acme.example/rest/", False),
+        ("http://127.0.0.1/rest/", False),
+    ],
+)
+def test_where_the_authorisation_server_says_the_portal_is(
+    endpoint: str, caplog: pytest.LogCaptureFixture, *, goes_there: bool
+) -> None:
+    peer = app_peer("https://other.example", redirect_hosts=("b24.acme.example",))
+    for _ in range(2):
+        peer.adopt(dataclasses.replace(OLD, endpoint=endpoint))
+    assert (str(peer.address) == endpoint.removesuffix("/rest/")) is goes_there
+    told = [message for message in caplog.messages if "may not be given the secret" in message]
+    # what is no address of a portal at all is none to speak of
+    assert len(told) == endpoint.startswith(("https://evil", "http://127"))
+    assert all("redirect_hosts" in message for message in told)
 
 
 def test_round_in_a_circle(driver: MakeDriver) -> None:

@@ -146,6 +146,11 @@ def test_the_request_limit(given, plan):
     [
         ({"timeout": 10}, Transport(read_timeout=10)),
         ({"timeout": "2.5"}, Transport(read_timeout=2.5)),
+        ({"timeout": 600}, Transport(read_timeout=600, deadline=600)),
+        ({"timeout": 600, "deadline": 700}, Transport(read_timeout=600, deadline=700)),
+        ({"deadline": "30"}, Transport(deadline=30)),
+        ({"max_response_mb": "0.5"}, Transport(most_bytes=500_000)),
+        ({"max_response_mb": 200}, Transport(most_bytes=200_000_000)),
         ({"verify": True}, Transport()),
         ({"verify": "true"}, Transport()),
         ({"verify": "1"}, Transport()),
@@ -159,6 +164,39 @@ def test_the_request_limit(given, plan):
 )
 def test_the_transport(given, transport):
     assert extra(**given).transport == transport
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ("b24.acme.example", ("b24.acme.example",)),
+        (" B24.acme.example ,, 10.0.0.8,", ("b24.acme.example", "10.0.0.8")),
+        (["b24.acme.example", "пример.example"], ("b24.acme.example", "xn--e1afmkfd.example")),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_hosts_of_redirects(given, hosts):
+    assert extra(redirect_hosts=given).redirect_hosts == hosts
+
+
+@pytest.mark.parametrize("given", [URL, "a b", ["acme.example", 5], 5, {"acme.example": "x y"}, True, "acme.example/x"])
+def test_no_hosts_of_redirects(given):
+    with pytest.raises(ConfigurationError, match="redirect_hosts of the connection is no list of host names") as caught:
+        extra(redirect_hosts=given)
+    assert CODE not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [0, -1, "1e9", "nan", "64 MB", True])
+def test_no_size_of_an_answer(given):
+    with pytest.raises(ConfigurationError, match="max_response_mb"):
+        extra(max_response_mb=given)
+
+
+@pytest.mark.parametrize("given", [0, -1, "1e9", "soon", True])
+def test_no_deadline(given):
+    with pytest.raises(ConfigurationError, match="deadline"):
+        extra(deadline=given)
 
 
 def test_fields_without_a_meaning_are_told_by_name(caplog):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_b24.rest.address import Address, is_loopback, registered_domain
+from airflow_provider_b24.rest.address import Address, is_loopback
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
 
 
@@ -19,7 +19,6 @@ from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://localhost:80", "http://localhost"),
-        ("http://portal.localhost", "http://portal.localhost"),
         ("http://[::1]:8000", "http://[::1]:8000"),
         ("https://[0:0:0:0:0:0:0:1]", "https://[::1]"),
         ("https://10.0.0.7", "https://10.0.0.7"),
@@ -68,7 +67,21 @@ def test_no_port(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["acme.bitrix24.com", "10.0.0.7", "192.168.1.1", "localhost.example", "127.0.0.1.nip.io"]
+    "host",
+    [
+        *("acme.bitrix24.com", "10.0.0.7", "192.168.1.1", "localhost.example", "127.0.0.1.nip.io", "portal.localhost"),
+        *(
+            "localhost.",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.1",
+            "0.0.0.0",
+            "[::]",
+            "[fe80::1]",
+            "localhost。evil",
+        ),
+    ],
 )
 def test_http_is_refused_off_this_machine(host: str) -> None:
     assert not is_loopback(host)
@@ -87,45 +100,69 @@ def test_http_is_refused_off_this_machine(host: str) -> None:
         ("https://old.bitrix24.com", "https://evilbitrix24.com", False),
         ("https://old.bitrix24.com", "https://portal.acme.example", False),
         ("https://portal.acme.example", "https://new.bitrix24.com", False),
-        # another portal stays with its owner
-        ("https://portal.acme.example", "https://b24.acme.example", True),
-        ("https://portal.acme.example", "https://acme.example:8443", True),
-        ("https://portal.acme.co.uk", "https://b24.acme.co.uk", True),
-        ("https://portal.acme.co.uk", "https://evil.co.uk", False),
-        ("https://acme.com.tr", "https://evil.com.tr", False),
-        ("https://portal.acme.example", "https://evil.example", False),
+        # another portal stays where it is, or goes below
+        ("https://portal.acme.example", "https://portal.acme.example:8443", True),
+        ("https://acme.example", "https://portal.acme.example", True),
+        ("https://portal.acme.example", "https://b24.acme.example", False),
+        ("https://portal.acme.example", "https://acme.example", False),
+        ("https://portal.acme.example", "https://evilportal.acme.example", False),
+        ("https://portal.acme.example", "https://portal.acme.example.evil.example", False),
+        ("https://acme.dyndns.example", "https://evil.dyndns.example", False),
+        ("https://acme.co.uk", "https://evil.co.uk", False),
         ("https://10.0.0.7", "https://10.0.0.7:8443", True),
         ("https://10.0.0.7", "https://10.0.0.8", False),
+        ("https://10.0.0.7", "https://167772167", False),
         ("https://[2001:db8::7]", "https://[2001:db8::8]", False),
         ("https://intranet", "https://intranet:8443", True),
+        ("https://intranet", "https://evil.intranet", False),
         ("https://intranet", "https://other", False),
+        ("https://пример.example", "https://xn--e1afmkfd.example", True),
         # this machine
         ("http://127.0.0.1:8000", "http://127.0.0.1:8001", True),
         ("http://127.0.0.1:8000", "http://localhost:8001", True),
         ("http://127.0.0.1:8000", "https://127.0.0.1:8001", True),
         ("https://127.0.0.1:8000", "http://127.0.0.1:8001", False),
+        ("http://127.0.0.1:8000", "http://localhost.evil:8001", None),
+        ("http://127.0.0.1:8000", "http://evil.localhost:8001", None),
         ("http://127.0.0.1:8000", "https://new.bitrix24.com", False),
         ("https://old.bitrix24.com", "https://127.0.0.1:8000", False),
     ],
 )
-def test_which_redirects_may_carry_the_secret(old: str, new: str, *, allowed: bool) -> None:
-    assert Address.of_url(old).may_become(Address.of_url(new)) is allowed
+def test_which_redirects_may_carry_the_secret(old: str, new: str, *, allowed: bool | None) -> None:
+    if allowed is None:
+        with pytest.raises(ConfigurationError):
+            Address.of_url(new)
+    else:
+        assert Address.of_url(old).may_become(Address.of_url(new)) is allowed
 
 
 @pytest.mark.parametrize(
-    ("host", "domain"),
+    ("new", "allowed"),
     [
-        ("a.b.acme.example", "acme.example"),
-        ("acme.example.", "acme.example"),
-        ("acme.co.uk", "acme.co.uk"),
-        ("co.uk", None),
-        ("intranet", None),
-        ("10.0.0.7", None),
-        ("[::1]", None),
+        ("https://acme.example", True),
+        ("https://acme.example:8443", True),
+        ("https://b24.acme.example", True),
+        ("https://evilacme.example", False),
+        ("https://acme.example.evil.example", False),
+        ("https://example", False),
+        ("https://10.0.0.8", True),
+        ("https://110.0.0.8", False),
+        ("https://intranet", True),
+        ("https://evil.intranet", False),
+        ("https://user:word@acme.example", True),
+        ("https://acme.example@evil.example", False),
+        ("https://acme.example\\@evil.example", False),
     ],
 )
-def test_registered_domain(host: str, domain: str | None) -> None:
-    assert registered_domain(host) == domain
+@pytest.mark.parametrize("old", ["https://old.bitrix24.com", "https://portal.other.example", "http://127.0.0.1:8000"])
+def test_hosts_that_the_user_allows(old: str, new: str, *, allowed: bool) -> None:
+    hosts = ("acme.example", "10.0.0.8", "intranet")
+    assert Address.of_url(old).may_become(Address.of_url(new), hosts) is allowed
+    assert not Address.of_url(old).may_become(Address.of_url(new))
+
+
+def test_what_the_user_allows_is_allowed_by_https_only() -> None:
+    assert not Address.of_url("https://acme.example").may_become(Address.of_url("http://localhost"), ("localhost",))
 
 
 @given(st.text())
