@@ -19,13 +19,18 @@ from urllib.parse import quote
 from airflow_provider_b24.rest.allowance import allowance_of, close, may_wait, noted, spent, used_up
 from airflow_provider_b24.rest.conversation import cleaned, converse, reason
 from airflow_provider_b24.rest.errors import (
+    AccessDeniedError,
+    AuthenticationError,
     Bitrix24Error,
+    CertificateError,
     ConfigurationError,
     IncompleteReplyError,
     LimitError,
     NotExecutedError,
     OperatingLimitError,
     OutcomeUnknownError,
+    PortalBlockedError,
+    RedirectRefusedError,
     error_for,
 )
 from airflow_provider_b24.rest.methods import Params
@@ -43,6 +48,9 @@ from airflow_provider_b24.rest.steps import Step, Wait
 K = TypeVar("K", bound=Hashable)
 
 MOST_COMMANDS = 50
+
+# What the credential or the portal as a whole is refused for: no other request would fare better.
+_CERTAIN = (AccessDeniedError, AuthenticationError, CertificateError, PortalBlockedError, RedirectRefusedError)
 
 _KEY = re.compile(r"[A-Za-z0-9_]+\Z")
 _REFERENCE = re.compile(r"\$result\[([^\]]*)\]")
@@ -63,11 +71,18 @@ class BatchReply(Generic[K]):
 
     errors: dict[K, Bitrix24Error] = field(default_factory=dict)
     replies: dict[K, Reply] = field(default_factory=dict)
+    # The failure of a whole request that would befall all others as well.
+    _certain: Bitrix24Error | None = field(default=None, repr=False, compare=False)
 
     @property
     def results(self) -> dict[K, Any]:
         """The ``result`` of the calls that succeeded."""
         return {key: reply.result for key, reply in self.replies.items()}
+
+    @property
+    def unknown(self) -> list[K]:
+        """The keys of the calls that may or may not have been carried out. Nothing has sent them again."""
+        return [key for key, error in self.errors.items() if error.effect_unknown]
 
     def unwrap(self) -> dict[K, Any]:
         """The results, if all calls succeeded.
@@ -106,6 +121,9 @@ def converse_batch(
         chunk = dict(items[at : at + MOST_COMMANDS])
         if outcome.errors and halting:
             _not_run(outcome, chunk)
+            continue
+        if outcome._certain is not None:
+            outcome.errors.update({key: _same(outcome._certain, call) for key, call in chunk.items()})
             continue
         yield from _converse_chunk(peer, commands, chunk, patience or peer.patience, outcome)
     for key, error in outcome.errors.items():
@@ -304,6 +322,8 @@ def _request(
             raise failure.with_traceback(None)
         for key, call in calls.items():
             outcome.errors[key] = _same(failure, call)
+        if isinstance(failure, _CERTAIN):
+            outcome._certain = failure
         return False
     _account(peer, reply, calls, commands.halt, outcome)
     yield from _learn(peer, calls, outcome)
@@ -393,6 +413,10 @@ def _command_error(peer: Peer, call: Call, value: Any) -> Bitrix24Error:
 
 def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:
     """The failure of the whole request, as that of one call in it."""
+    if error.effect_unknown and call.repeatable:
+        return IncompleteReplyError(
+            f"the answer to the batch was lost: {error.description}", method=call.method, status=error.status
+        )
     same = type(error)(
         error.description,
         method=call.method,

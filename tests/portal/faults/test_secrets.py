@@ -56,7 +56,7 @@ def nothing_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_time_passes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.clock = FakeClock()
     monkeypatch.setattr("airflow_provider_b24.rest.peer.SystemClock", lambda: world.clock)
-    monkeypatch.setattr("airflow_provider_b24.rest.peer.Patience", lambda: PATIENCE)
+    monkeypatch.setattr("airflow_provider_b24.rest.peer.Patience", lambda **_: PATIENCE)
     ledger = MemoryLedger(world.clock.monotonic)
     monkeypatch.setattr("airflow_provider_b24.rest.ledger.host_ledger", lambda: ledger)
 

@@ -517,6 +517,58 @@ def test_a_lost_answer_to_writes_is_unknown_for_each_and_the_rest_goes_on(lost: 
     assert all(item.permanent and item.method == WRITE.method for item in outcome.errors.values())
 
 
+def test_unknown_are_exactly_the_writes_whose_answer_was_lost() -> None:
+    calls = {"a": WRITE, "b": READ, "c": WRITE}
+    steps, outcome = carried_out(calls, Failure("no answer", sent=True))
+    assert len(steps) == 1
+    assert outcome.unknown == ["a", "c"]
+    assert type(outcome.errors["b"]) is IncompleteReplyError
+    assert "the answer to the batch was lost: no answer" in str(outcome.errors["b"])
+
+
+def test_nothing_is_unknown_of_what_was_refused() -> None:
+    _, outcome = carried_out([WRITE, WRITE], answer({"0": 5}, {"1": refusal("ACCESS_DENIED")}))
+    assert (outcome.results, outcome.unknown) == ({0: 5}, [])
+
+
+def test_a_command_that_the_answer_does_not_speak_of_is_unknown() -> None:
+    _, outcome = carried_out([WRITE, WRITE, READ], answer({"0": 5}))
+    assert outcome.unknown == [1]
+
+
+@pytest.mark.parametrize(
+    "certain",
+    [
+        error(401, "INVALID_CREDENTIALS"),
+        error(403, "insufficient_scope"),
+        error(503, "OVERLOAD_LIMIT"),
+        Failure("the TLS certificate is not trusted", sent=False, certificate=True),
+        Response(302, {"location": "https://elsewhere.example/rest/7/s3cr3tc0de/batch"}, b""),
+    ],
+    ids=["credential", "scope", "blocked", "certificate", "redirect"],
+)
+def test_a_certain_failure_is_not_met_again_for_every_request(certain: Any) -> None:
+    steps, outcome = carried_out([WRITE] * 5000, answer(list(range(50))), certain)
+    assert len(steps) == 2, "not 100"
+    assert len(outcome.results) == 50
+    assert len(outcome.errors) == 4950
+    assert len({(type(item), str(item)) for item in outcome.errors.values()}) == 1
+    assert outcome.unknown == []
+    steps, raised = carried_out([WRITE] * 5000, certain)
+    assert len(steps) == 1
+    assert type(raised) is type(outcome.errors[50])
+
+
+def test_a_failure_of_one_requests_content_keeps_none_of_the_others() -> None:
+    lost = Failure("no answer", sent=True)
+    steps, outcome = carried_out(
+        [WRITE] * 150, lost, error(413, "TOO_LARGE"), answer({str(key): key for key in range(100, 150)})
+    )
+    assert len(steps) == 3
+    assert outcome.unknown == list(range(50))
+    assert {type(outcome.errors[key]) for key in range(50, 100)} == {RequestRefusedError}
+
+
 def test_a_lost_answer_with_halt_ends_it() -> None:
     steps, outcome = carried_out([WRITE] * 51, Failure("no answer", sent=True), halt=True)
     assert len(steps) == 1
