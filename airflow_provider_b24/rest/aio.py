@@ -7,6 +7,8 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -15,11 +17,12 @@ import httpx
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
-from airflow_provider_b24.rest.conversation import converse, renewal
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
+from airflow_provider_b24.rest.renewal import renew, still_under_way
 from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 T = TypeVar("T")
@@ -40,8 +43,7 @@ class AsyncClient:
     def __init__(self, peer: Peer, settings: transport.Transport | None = None) -> None:
         self.peer = peer
         self.settings = settings or transport.Transport()
-        self._renewing = asyncio.Lock()
-        self._renewals: set[asyncio.Task[Tokens]] = set()
+        self._renewals: dict[str, asyncio.Task[Tokens]] = {}
         self._ssl = transport.ssl_context(self.settings.authorities)
         # Transports without a client: that would keep cookies, prepare to follow redirects by itself, and write
         # every URL into the log. By the proxy they use (None: directly), and by the origins they lead to.
@@ -63,7 +65,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close the connections, after renewals that have begun. The client may be used again; it opens new ones."""
         if self._renewals:
-            await asyncio.wait(self._renewals)
+            await asyncio.wait(self._renewals.values())
         for way in self._transports.values():
             await way.aclose()
 
@@ -113,24 +115,30 @@ class AsyncClient:
                     outcome = await self._renew(step)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        finally:
+            conversation.close()
 
     async def _renew(self, step: Renew) -> Tokens:
-        # Once asked for, new tokens are received and stored even if the one who asked is cancelled: the old refresh
-        # token may be used up by then.
-        task = asyncio.ensure_future(self._renewed(step))
-        self._renewals.add(task)
-        task.add_done_callback(self._renewals.discard)
-        return await asyncio.shield(task)
+        # In a task of its own: once asked for, new tokens are received and stored even if the one who asked gives up
+        # or is cancelled. The old refresh token may be used up by then.
+        renewal = self._renewals.get(step.stale)
+        if renewal is None:
+            renewal = asyncio.ensure_future(self._drive(renew(self.peer, step)))
+            self._renewals[step.stale] = renewal
+            renewal.add_done_callback(partial(self._renewed, step))
+        done, _ = await asyncio.wait({renewal}, timeout=step.within)
+        if not done:
+            raise still_under_way()
+        error = renewal.exception()
+        if error is not None:
+            # A copy: several may wait for it, and each adds its traceback.
+            raise copy(error) from None
+        return renewal.result()
 
-    async def _renewed(self, step: Renew) -> Tokens:
-        store = self.peer.tokens
-        assert store is not None
-        async with self._renewing:
-            tokens = await asyncio.to_thread(store.load)
-            if tokens.access_token == step.stale:
-                tokens = await self._drive(renewal(self.peer, tokens))
-                await asyncio.to_thread(store.save, tokens)
-        return tokens
+    def _renewed(self, step: Renew, renewal: asyncio.Task[Tokens]) -> None:
+        del self._renewals[step.stale]
+        if not renewal.cancelled() and (error := renewal.exception()) is not None:
+            error.with_traceback(None)
 
     async def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         progress = _Progress()

@@ -6,6 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextvars import copy_context
+from copy import copy
+from functools import partial
 from http.client import HTTPException
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,12 +22,13 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
 from airflow_provider_b24.rest.connections import Adapter, allowance
-from airflow_provider_b24.rest.conversation import converse, renewal
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
+from airflow_provider_b24.rest.renewal import renew, still_under_way
 from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 T = TypeVar("T")
@@ -56,6 +62,7 @@ class Client:
         self.peer = peer
         self.settings = settings or transport.Transport()
         self._renewing = threading.Lock()
+        self._renewals: dict[str, Future[Tokens]] = {}
         self._pooling = threading.Lock()
         self._used = peer.clock.monotonic()
         # An adapter without a session: that would keep cookies, and prepare to follow redirects by itself.
@@ -122,16 +129,37 @@ class Client:
                     outcome = self._renew(step)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        finally:
+            conversation.close()
 
     def _renew(self, step: Renew) -> Tokens:
-        store = self.peer.tokens
-        assert store is not None
+        # In a thread of its own: once asked for, new tokens are received and stored even if the one who asked gives up
+        # or is interrupted. The old refresh token may be used up by then.
         with self._renewing:
-            tokens = store.load()
-            if tokens.access_token == step.stale:
-                tokens = self._drive(renewal(self.peer, tokens))
-                store.save(tokens)
-        return tokens
+            renewal = self._renewals.get(step.stale)
+            if renewal is None:
+                renewal = self._renewals[step.stale] = Future()
+                work = partial(copy_context().run, self._renewed, step, renewal)
+                threading.Thread(target=work, name="bitrix24-renewal").start()
+        try:
+            error = renewal.exception(step.within)
+        except FutureTimeoutError:
+            raise still_under_way() from None
+        if error is not None:
+            # A copy: several may wait for it, and each adds its traceback.
+            raise copy(error) from None
+        return renewal.result()
+
+    def _renewed(self, step: Renew, renewal: Future[Tokens]) -> None:
+        try:
+            tokens = self._drive(renew(self.peer, step))
+        except BaseException as error:
+            renewal.set_exception(error.with_traceback(None))
+        else:
+            renewal.set_result(tokens)
+        finally:
+            with self._renewing:
+                del self._renewals[step.stale]
 
     def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         self._drop_stale_connections()

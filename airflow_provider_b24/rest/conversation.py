@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.allowance import await_allowance, closed, noted
-from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook, redact
+from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, TokenStore, Webhook
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
     Bitrix24Error,
@@ -39,9 +39,7 @@ from airflow_provider_b24.rest.protocol import (
     Request,
     Response,
     decode,
-    decode_tokens,
     encode,
-    encode_renewal,
 )
 from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
@@ -79,17 +77,19 @@ def converse(peer: Peer, call: Call, *, patience: Patience | None = None) -> Con
 
 def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
     attempt = refusals = redirects = 0
-    renewed = False
     waited = waited_for_method = 0.0
+    tried: set[str] = set()
+    # A signal is worth nothing later.
+    within = patience.answer if call.priority is Priority.TYPING else None
     while True:
         waited_for_method = yield from await_allowance(peer, call, patience, waited_for_method)
         pause, slow = yield from _draw(peer, call, waited, patience)
         waited += pause
 
         proof = yield from _proof(peer)
-        if isinstance(proof, Tokens) and not proof.access_token and not renewed:
-            renewed = True
-            proof = yield Renew(proof.access_token)
+        if isinstance(proof, Tokens) and not proof.access_token:
+            tried.add("renewed")
+            proof = yield Renew(proof.access_token, within)
             peer.adopt(proof)
         attempt += 1
         request = encode(call, peer.address, proof)
@@ -107,12 +107,10 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
                 return reply
             assert error is not None
         else:
-            error = _of_failure(call, outcome)
+            error = error_of(call, outcome)
 
-        if isinstance(error, TokenExpiredError) and isinstance(proof, Tokens) and not renewed:
-            renewed = True
+        if isinstance(error, AuthenticationError) and (yield from _other_tokens(peer, error, proof, tried, within)):
             attempt -= 1
-            peer.adopt((yield Renew(proof.access_token)))
             continue
 
         if isinstance(error, LimitError):
@@ -135,62 +133,57 @@ def _converse(peer: Peer, call: Call, patience: Patience) -> Conversation:
             yield Wait(again)
 
 
-def renewal(peer: Peer, tokens: Tokens) -> Generator[Step, Any, Tokens]:
-    """Carry a renewal of tokens through. The caller holds the lock and saves what is returned.
-
-    :raises AuthenticationError: if the authorisation server refuses, with what to do about it.
-    :raises NotSentError: if it gives no usable answer.
-    """
-    app = peer.credential
-    assert isinstance(app, OAuthApp)
-    if not tokens.refresh_token:
-        raise AuthenticationError(
-            "the access token has expired and there is no refresh token",
-            method="oauth/token",
-            advice="Put a refresh_token into the connection, or authorise the application anew.",
-        )
-    call = Call("oauth")
-    attempt = 0
-    while True:
-        attempt += 1
-        outcome = yield Send(encode_renewal(app, tokens))
-        if isinstance(outcome, Response):
-            try:
-                return decode_tokens(outcome, tokens)
-            except Bitrix24Error as caught:
-                error = cleaned(caught, lambda text: redact(peer.redact(text), tokens.secrets))
-        else:
-            error = _of_failure(call, outcome)
-        error.method = "oauth/token"
-        # A refresh token may be sent again: at worst it is refused as used.
-        pause = peer.backoff(attempt)
-        if error.permanent or attempt >= peer.patience.tries:
-            raise _not_renewed(error)
-        yield Wait(pause)
-
-
-def _not_renewed(error: Bitrix24Error) -> Bitrix24Error:
-    """The failure of a renewal, as that of the call it was for: the portal has refused that, so it had no effect."""
-    if isinstance(error, OutcomeUnknownError):
-        return NotSentError(
-            f"the access token could not be renewed: {error.description}",
-            method=error.method,
-            status=error.status,
-            advice="The authorisation server gives no usable answer; try again later.",
-            retry_after=error.retry_after,
-        )
-    return error
-
-
 def _proof(peer: Peer) -> Generator[Step, Any, Webhook | Tokens]:
     """What a call carries to be accepted."""
     if isinstance(peer.credential, Webhook):
         return peer.credential
     if peer.current is None:
-        assert peer.tokens is not None
-        peer.adopt((yield Ask(peer.tokens.load)))
+        peer.adopt((yield from load_tokens(peer)))
     assert peer.current is not None
     return peer.current
+
+
+def _other_tokens(
+    peer: Peer, error: AuthenticationError, proof: Webhook | Tokens, tried: set[str], within: float | None
+) -> Generator[Step, Any, bool]:
+    """Whether there are other tokens to call with, after an error that speaks against these. Each way is gone once."""
+    if not isinstance(proof, Tokens) or "renewed" in tried:
+        return False
+    if isinstance(error, TokenExpiredError):
+        tried.add("renewed")
+        peer.adopt((yield Renew(proof.access_token, within)))
+        return True
+    if "reloaded" in tried:
+        return False
+    tried.add("reloaded")
+    # The application may have been authorised anew meanwhile.
+    stored = peer.newer((yield from load_tokens(peer)))
+    if stored.access_token in ("", proof.access_token):
+        return False
+    peer.adopt(stored)
+    return True
+
+
+def load_tokens(peer: Peer) -> Generator[Step, Any, Tokens]:
+    """An application's tokens, as the store has them now.
+
+    :raises NotSentError: if the store fails.
+    """
+    assert peer.tokens is not None
+    found = yield Ask(partial(_loaded, peer.tokens))
+    if isinstance(found, Tokens):
+        return found
+    raise NotSentError(found, advice="Without tokens nothing can be called; try again later.")
+
+
+def _loaded(store: TokenStore) -> Tokens | str:
+    try:
+        return store.load()
+    except Bitrix24Error:
+        raise
+    except Exception as error:
+        # Its words may hold anything.
+        return f"the store of tokens, {type(store).__name__}, failed with {type(error).__name__}"
 
 
 def _draw(peer: Peer, call: Call, waited: float, patience: Patience) -> Generator[Step, Any, tuple[float, bool]]:
@@ -238,7 +231,8 @@ def _decoded(peer: Peer, call: Call, response: Response) -> tuple[Reply | None, 
         return None, cleaned(error, peer.redact)
 
 
-def _of_failure(call: Call, failure: Failure) -> Bitrix24Error:
+def error_of(call: Call, failure: Failure) -> Bitrix24Error:
+    """The exception that stands for a call without an answer."""
     if failure.certificate:
         return CertificateError(failure.text, method=call.method)
     if not failure.sent:
@@ -282,6 +276,11 @@ def _final(peer: Peer, call: Call, error: Bitrix24Error, attempt: int) -> Bitrix
             error.advice = f"{tried} portal or a proxy before it is in trouble."
     elif isinstance(error, TokenExpiredError) and isinstance(peer.credential, Webhook):
         error.advice = AuthenticationError.default_advice
+    elif isinstance(error, TokenExpiredError):
+        error.advice = peer.with_command(error.advice)
+    elif isinstance(error, AuthenticationError) and isinstance(peer.credential, OAuthApp):
+        if error.advice == AuthenticationError.default_advice and peer.authorise:
+            error.advice = peer.with_command("The tokens are no longer valid: authorise the application anew.")
     elif isinstance(error, NotSentError) and attempt > 1:
         error.advice = f"Tried {attempt} times. {error.advice}"
     return error

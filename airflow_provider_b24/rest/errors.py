@@ -226,7 +226,8 @@ CODES: dict[str, Verdict] = {
     "invalid_token": Verdict(AuthenticationError),
     "invalid_grant": Verdict(
         AuthenticationError,
-        "The refresh token was used already or is older than 180 days: authorise the application anew.",
+        "The refresh token was used already (by a process that was stopped before it could store the new one, or "
+        "elsewhere), or is older than 180 days: authorise the application anew.",
     ),
     "invalid_client": Verdict(
         AuthenticationError,

@@ -14,6 +14,7 @@ from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.credentials import Credential, OAuthApp, Tokens, TokenStore, redact
 from airflow_provider_b24.rest.errors import ConfigurationError, RedirectRefusedError
 from airflow_provider_b24.rest.ledger import Ledger, MemoryLedger
+from airflow_provider_b24.rest.lock import Lock, MemoryLock
 from airflow_provider_b24.rest.operating import CLOUD_LIMIT, OperatingBudget, name_of
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.shared import SharedBucket
@@ -72,6 +73,9 @@ class Peer:
     :param secrets: what else must not be shown, such as a bot's token.
     :param redirect_hosts: hosts that a redirect may take the secret to, besides those it may in any case; each stands
         for itself and for all that is below it.
+    :param lock: who holds it may renew the tokens. Default: one for this object.
+    :param authorise: the command that authorises the application anew, for the advice of errors.
+    :param renewal_refused: why tokens must not be renewed here, as an advice; empty where they may be.
     :param meter: where calls, waits, refusals, retries and unknown outcomes are counted; None for nowhere.
     :ivar current: the tokens that calls carry now; None for a webhook, and before they are loaded.
     :ivar account: the user behind an application's tokens, once somebody has asked.
@@ -92,6 +96,9 @@ class Peer:
         jitter: Callable[[], float] = random.random,
         secrets: tuple[str, ...] = (),
         redirect_hosts: tuple[str, ...] = (),
+        lock: Lock | None = None,
+        authorise: str = "",
+        renewal_refused: str = "",
         meter: Meter | None = None,
     ) -> None:
         if isinstance(credential, OAuthApp) and tokens is None:
@@ -111,6 +118,10 @@ class Peer:
         self.bucket = SharedBucket(self.ledger, self.address, plan) if plan is not None else None
         self.budget = OperatingBudget(self.ledger, name_of(credential), operating_limit)
         self.jitter = jitter
+        self.lock: Lock = lock or MemoryLock()
+        self.renewal_refused = renewal_refused
+        self.authorise = authorise
+        self._used_up: str | None = None
         self._secrets = secrets
         self._redirect_hosts = redirect_hosts
         self._meter = meter
@@ -141,6 +152,23 @@ class Peer:
     def may_move(self, address: Address) -> bool:
         """Whether the portal may be called at another address, with the secret."""
         return self.address.may_become(address, self._redirect_hosts)
+
+    def newer(self, stored: Tokens) -> Tokens:
+        """What was stored, or the tokens that this peer got for it and could not store."""
+        return self.current if self.current and stored.refresh_token == self._used_up else stored
+
+    def note_stored(self, used: Tokens, fresh: Tokens, problem: str) -> None:
+        """Tokens were renewed: ``used`` is used up, and still what the store has if there was a problem."""
+        if problem:
+            # What was renewed from tokens that could not be stored still stands for what the store has.
+            self._used_up = used.refresh_token if self._used_up is None else self._used_up
+            self.adopt(fresh)
+        else:
+            self._used_up = None
+
+    def with_command(self, advice: str) -> str:
+        """An advice to authorise the application, with the command that does it."""
+        return f"{advice} Run: {self.authorise}" if self.authorise else advice
 
     def move(self, address: Address) -> None:
         """Call the portal at another address from now on; said once in the log."""

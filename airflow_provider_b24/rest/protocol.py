@@ -165,13 +165,17 @@ def _with_token(params: Params, proof: Webhook | Tokens) -> Params:
 
 def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
     """The request for new tokens; the vendor documents it as a GET with everything in the query."""
+    return _token_request(app, grant_type="refresh_token", refresh_token=tokens.refresh_token)
+
+
+def encode_exchange(app: OAuthApp, code: str) -> Request:
+    """The request for the first tokens."""
+    return _token_request(app, grant_type="authorization_code", code=code)
+
+
+def _token_request(app: OAuthApp, *, grant_type: str, **grant: str) -> Request:
     query = urlencode(
-        {
-            "grant_type": "refresh_token",
-            "client_id": app.client_id,
-            "client_secret": app.client_secret,
-            "refresh_token": tokens.refresh_token,
-        },
+        {"grant_type": grant_type, "client_id": app.client_id, "client_secret": app.client_secret, **grant},
         errors="replace",
     )
     return Request("GET", f"{app.oauth_url}?{query}", _ASKING, None)

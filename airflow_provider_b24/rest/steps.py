@@ -30,9 +30,14 @@ class Wait:
 
 @dataclass(frozen=True)
 class Renew:
-    """Get tokens newer than ``stale``; the outcome is the new :class:`Tokens`."""
+    """Get tokens newer than ``stale``; the outcome is the new :class:`Tokens`.
+
+    :ivar within: seconds after which this call does not wait any longer, while the renewal goes on; None for as long
+        as it takes.
+    """
 
     stale: str = field(repr=False)
+    within: float | None = None
 
 
 @dataclass(frozen=True)

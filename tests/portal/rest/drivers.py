@@ -49,6 +49,11 @@ class SyncDriver:
         with ThreadPoolExecutor(times) as pool:
             return [future.result() for future in [pool.submit(self.client.call, call) for _ in range(times)]]
 
+    def attempts(self, call: Call, times: int) -> list[Any]:
+        """The same call so many times at once; what went wrong with each."""
+        with ThreadPoolExecutor(times) as pool:
+            return [future.exception() for future in [pool.submit(self.client.call, call) for _ in range(times)]]
+
 
 class AsyncDriver:
     """One :class:`AsyncClient`, in an event loop of its own, for the length of a test."""
@@ -94,6 +99,14 @@ class AsyncDriver:
 
         async def all_of_them() -> list[Reply]:
             return list(await asyncio.gather(*(self.client.call(call) for _ in range(times))))
+
+        return self._loop.run_until_complete(all_of_them())
+
+    def attempts(self, call: Call, times: int) -> list[Any]:
+        """The same call so many times at once; what went wrong with each."""
+
+        async def all_of_them() -> list[Any]:
+            return list(await asyncio.gather(*(self.client.call(call) for _ in range(times)), return_exceptions=True))
 
         return self._loop.run_until_complete(all_of_them())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 
 import pytest
@@ -17,8 +18,9 @@ from airflow_provider_b24.rest.errors import (
     TokenExpiredError,
     UnexpectedReplyError,
 )
-from airflow_provider_b24.rest.protocol import Call
-from tests.portal.rest.drivers import CLIENT_SECRET, NEW, OLD, QUICK, SECRETS, MakeDriver, app_peer
+from airflow_provider_b24.rest.peer import Patience
+from airflow_provider_b24.rest.protocol import Call, Priority
+from tests.portal.rest.drivers import CLIENT_SECRET, NEW, OLD, QUICK, SECRETS, MakeDriver, SyncDriver, app_peer
 from tests.portal.rest.leaks import found, leaks
 from tests.portal.rest.scripted import Action, Answer, Compute, Raw, Reset, Scripted, Seen, ok, page, refusal
 from tests.unit.rest.clocks import FakeClock
@@ -196,7 +198,8 @@ def test_a_renewal_that_fails(
     assert type(error) is kind
     assert len(server.seen) == 1 + requests
     assert isinstance(peer.clock, FakeClock)
-    assert peer.clock.waits == [0.5, 1.0, 2.0][: requests - 1]
+    # between tries; or between looks at the store, for what somebody else may have renewed
+    assert peer.clock.waits == [0.5, 1.0, 2.0][: 3 if error.code == "invalid_grant" else requests - 1]
     assert error.method == "oauth/token"
     assert advice in error.advice
     # the call itself was refused, so nothing about it is unknown
@@ -245,3 +248,70 @@ def test_what_was_renewed_is_stored_though_the_caller_was_cancelled() -> None:
         asyncio.run(run(server.url, store))
     assert store.load() == NEW
     assert leaks(caught[0], SECRETS) == []
+
+
+def test_a_signal_gives_up_and_the_renewal_goes_on(driver: MakeDriver) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slowly(seen: Seen) -> Answer:
+        asked.set()
+        assert go_on.wait(10)
+        return Answer(200, FRESH)
+
+    writing = Call("im.dialog.writing", {"DIALOG_ID": "chat1"}, priority=Priority.TYPING)
+    hurry = Patience(tries=1, answer=0.05, limits=0.0)
+    with Scripted([refusal(401, "expired_token"), Compute(slowly), ok(True)]) as server:
+        peer = app_peer(server.url)
+        with driver(peer) as client:
+            with pytest.raises(NotSentError, match="the access token is being renewed") as caught:
+                client.call(writing, patience=hurry)
+            go_on.set()
+            # Whoever asks now waits for the same renewal.
+            assert client.call(WRITE).result is True
+            assert asked.is_set()
+    assert leaks(caught.value, SECRETS) == []
+    assert [seen.path for seen in server.seen] == ["/rest/im.dialog.writing", "/oauth/token/", "/rest/crm.item.add"]
+
+
+def test_all_who_wait_for_a_renewal_that_fails_are_told(driver: MakeDriver) -> None:
+    with Scripted([Compute(_refused)], forever=True) as server:
+        peer = app_peer(server.url)
+        with driver(peer) as client:
+            outcomes = client.attempts(WRITE, 6)
+    assert [type(error) for error in outcomes] == [AuthenticationError] * 6
+    assert [leaks(error, SECRETS) for error in outcomes] == [[]] * 6
+    assert sum(seen.path == "/oauth/token/" for seen in server.seen) == 1
+
+
+def _refused(seen: Seen) -> Answer:
+    return refusal(400, "invalid_grant") if seen.path.startswith("/oauth/") else refusal(401, "expired_token")
+
+
+def test_what_was_renewed_is_stored_though_the_caller_was_interrupted() -> None:
+    """A time-out of Airflow's is raised in the middle of whatever the main thread does."""
+    received = threading.Event()
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    def slowly(seen: Seen) -> Answer:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        assert received.wait(10)
+        return Answer(200, FRESH)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Scripted([refusal(401, "expired_token"), Compute(slowly), ok(17)]) as server:
+            peer = app_peer(server.url)
+            with SyncDriver(peer) as client:
+                with pytest.raises(Interrupted):
+                    client.call(WRITE)
+                received.set()
+                assert client.call(WRITE).result == 17
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert peer.tokens is not None
+    assert peer.tokens.load() == NEW

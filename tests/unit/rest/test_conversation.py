@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.clock import SystemClock
-from airflow_provider_b24.rest.conversation import converse, renewal
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -25,6 +25,7 @@ from airflow_provider_b24.rest.errors import (
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
+from airflow_provider_b24.rest.renewal import renew
 from airflow_provider_b24.rest.steps import Failure, Renew, Send, Wait
 from tests.portal.rest.leaks import found, leaks
 from tests.unit.rest.clocks import FakeClock
@@ -276,13 +277,11 @@ def test_a_webhooks_expired_token_is_no_renewal() -> None:
     assert end.advice == AuthenticationError.default_advice
 
 
-def test_what_a_renewal_sends_and_returns() -> None:
+def test_what_a_renewal_sends_and_stores() -> None:
     store = MemoryTokenStore(OLD)
-    steps, end = converse_with(renewal(app(tokens=store), OLD), error_free_tokens())
+    steps, end = converse_with(renew(app(tokens=store), Renew(OLD.access_token)), error_free_tokens())
     assert [step.request.verb for step in steps] == ["GET"]
-    assert end == NEW
-    # saving is the caller's
-    assert store.load() == OLD
+    assert end == store.load() == NEW
 
 
 def error_free_tokens() -> Response:
@@ -292,9 +291,9 @@ def error_free_tokens() -> Response:
 def test_a_renewal_shows_no_tokens_but_those_of_the_peer() -> None:
     other = Tokens("oth3racc", "oth3rref")
     refused = error(400, "invalid_grant", "oth3rref cl13nts3cr3t old4ccess")
-    holder = app()
+    holder = app(tokens=MemoryTokenStore(other))
     holder.adopt(OLD)
-    _, end = told(renewal(holder, other), refused)
+    _, end = told(renew(holder, Renew(other.access_token)), refused)
     assert end.description == "*** *** ***"
     assert leaks(end, [*SECRETS, *other.secrets]) == []
 
