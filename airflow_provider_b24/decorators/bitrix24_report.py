@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +15,27 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template, seconds
+from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from airflow.sdk import Context
 
+    from airflow_provider_b24.chat.delivery import Memory
+
 _PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id")
 
 
-class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
+class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
     """Runs a function with "is typing…" lit in a dialog, and posts what it returns.
 
     If the function fails, nothing is posted and the indicator goes out. The result is posted exactly once for each
     task instance: a retry first looks whether an earlier try has posted it, and then returns that message's id
     without running the function again.
+
+    If the portal does not take messages for longer than a minute, because the execution time of the method is used
+    up, the task gives its worker slot back and posts later, also without running the function again.
 
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
@@ -91,7 +98,22 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator):
             with typing, no_vain_retries():
                 result = super().execute(context)
             with no_vain_retries():
-                message_id = hook.post_once(memory, self.dialog_id, as_bot=self.as_bot, **_parameters(result))
+                report = _parameters(result)
+            return self._post(hook, memory, report)
+
+    def resume(self, context: Context, event: Any = None, *, since: float, **progress: Any) -> int:
+        """Post what the function has returned before the task was deferred."""
+        self._deferred_since = since
+        memory = memory_of(context, "report", post_again_when_cleared=self.post_again_when_cleared)
+        with Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            return self._post(hook, memory, json.loads(progress["report"]))
+
+    def _post(self, hook: Bitrix24Hook, memory: Memory, report: dict[str, Any]) -> int:
+        from airflow_provider_b24.rest.protocol import as_json
+
+        # If the task is deferred, Airflow keeps the report as the one text that would go to the portal.
+        with no_vain_retries(), self.slot_given_back(report=as_json(report)):
+            message_id = hook.post_once(memory, self.dialog_id, as_bot=self.as_bot, **report)
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id
 

@@ -6,13 +6,12 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template, seconds, task_ids
+from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.triggers.siblings import Siblings
 
 
-class DialogWritingOperator(BaseOperator):
+class DialogWritingOperator(DefersAtLimit):
     """Show "is typing…" in a dialog: once, for a while, or for as long as other tasks of the run work.
 
     Sends ``im.dialog.writing``, or with a ``status`` ``imbot.v2.Chat.InputAction.notify``. A client shows the
@@ -85,7 +84,7 @@ class DialogWritingOperator(BaseOperator):
         if self.while_running is not None:
             self._check_graph()
         siblings = None
-        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             dialog_id = hook.dialog_id(self.dialog_id)
             if self.while_running is not None:
                 siblings = self._look(context)
@@ -154,7 +153,7 @@ class DialogWritingOperator(BaseOperator):
         )
 
 
-class DialogReadOperator(BaseOperator):
+class DialogReadOperator(DefersAtLimit):
     """Mark messages of a dialog as read (``im.dialog.read``).
 
     :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
@@ -186,7 +185,7 @@ class DialogReadOperator(BaseOperator):
         """Mark as read."""
         from airflow_provider_b24.rest.errors import AccessDeniedError
 
-        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             params: dict[str, Any] = {"DIALOG_ID": hook.dialog_id(self.dialog_id)}
             if self.message_id not in (None, ""):
                 params["MESSAGE_ID"] = check_message_id(self.message_id)
@@ -200,7 +199,7 @@ class DialogReadOperator(BaseOperator):
         return result
 
 
-class DialogUnreadOperator(BaseOperator):
+class DialogUnreadOperator(DefersAtLimit):
     """Mark messages of a dialog as unread, from one message on (``im.dialog.unread``).
 
     :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
@@ -230,7 +229,7 @@ class DialogUnreadOperator(BaseOperator):
         """Mark as unread."""
         from airflow_provider_b24.rest.errors import NotFoundError
 
-        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             params = {"DIALOG_ID": hook.dialog_id(self.dialog_id), "MESSAGE_ID": check_message_id(self.message_id)}
             result = hook.call("im.dialog.unread", params)
             if result is False:

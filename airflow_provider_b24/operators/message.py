@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id, message_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.chat.message import Blocks
 
 
-class MessageAddOperator(BaseOperator):
+class MessageAddOperator(DefersAtLimit):
     """Post a message in a dialog, exactly once for each task instance, whatever dies in between.
 
     It is posted as the account behind the connection (``im.message.add``), or as its bot
@@ -95,7 +94,7 @@ class MessageAddOperator(BaseOperator):
     def execute(self, context: Context) -> int:
         """Post it, unless an earlier try has."""
         memory = memory_of(context, "message", post_again_when_cleared=self.post_again_when_cleared)
-        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             message_id = hook.post_once(
                 memory,
                 self.dialog_id,

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseOperatorMeta
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.operators.arguments import check_unless_template
+from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.methods import check_method
 
@@ -46,7 +46,7 @@ class _Partial(OperatorPartial):
         return super().expand_kwargs(kwargs, strict=strict)
 
 
-class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
+class RestOperator(DefersAtLimit, metaclass=_ParamsAreRest):
     """Call a REST method of the portal; its result goes to XCom.
 
     ``RestOperator(task_id="deal", method="crm.item.get", params={"entityTypeId": 2, "id": 7})``
@@ -101,7 +101,7 @@ class RestOperator(BaseOperator, metaclass=_ParamsAreRest):
 
     def execute(self, context: Context) -> Any:
         """Make the call."""
-        with no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             result = hook.call(self.method, self.rest_params, version=self.version)
             size = len(json.dumps(result, ensure_ascii=False).encode(errors="surrogatepass"))
             self.log.info("%s returned %s bytes", self.method, f"{size:,}")

@@ -140,12 +140,27 @@ def encode(call: Call, address: Address, proof: Webhook | Tokens) -> Request:
     # No secret is in a local variable here, for this frame is in the traceback of the error.
     body, problem = _to_json(_with_token(call.params, proof))
     if body is None:
-        raise ConfigurationError(
-            f"params can not be written as JSON: {problem}",
-            method=call.method,
-            advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
-        )
+        raise _not_json(problem, call.method)
     return Request("POST", _url(call, address, proof), _HEADERS, body)
+
+
+def as_json(params: Params) -> str:
+    """Parameters as the text that would go to the portal.
+
+    :raises ConfigurationError: for a value that JSON does not know.
+    """
+    body, problem = _to_json(params)
+    if body is None:
+        raise _not_json(problem, None)
+    return body.decode()
+
+
+def _not_json(problem: str, method: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"params can not be written as JSON: {problem}",
+        method=method,
+        advice="Use strings, numbers, booleans, None, dates, Decimals, lists and mappings.",
+    )
 
 
 def _url(call: Call, address: Address, proof: Webhook | Tokens) -> str:
