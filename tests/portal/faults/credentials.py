@@ -16,6 +16,7 @@ from tests.portal.faults.cases import Ground
 from tests.portal.rest.leaks import forms
 
 PROXY_PASSWORD = "pr0xy/pa&ss w0rd+"
+LIMITER_PASSWORD = "l1miter/pa&ss w0rd+"
 
 
 def give_secrets(portal: FakePortal) -> None:
@@ -37,7 +38,8 @@ def _secrets_of(portal: FakePortal, credential: str) -> set[str]:
     access = portal.access
     if credential.startswith("application"):
         return {access.client_secret, *access._access, *access._refresh}
-    return {access.webhook_code, *{"bot": [portal.bot_token], "proxy": [PROXY_PASSWORD]}.get(credential, [])}
+    more = {"bot": portal.bot_token, "proxy": PROXY_PASSWORD, "limiter": LIMITER_PASSWORD}
+    return {access.webhook_code, more.get(credential, access.webhook_code)}
 
 
 def _webhook_url(portal: FakePortal, proxy: str) -> dict[str, Any]:
@@ -56,6 +58,13 @@ def _proxied(portal: FakePortal, proxy: str) -> dict[str, Any]:
     return connection
 
 
+def _limited(portal: FakePortal, proxy: str) -> dict[str, Any]:
+    """By a Redis server that is not there."""
+    connection = portal.connection()
+    connection["extra"]["limiter_url"] = f"redis://user:{quote(LIMITER_PASSWORD, safe='')}@127.0.0.1:1/0"
+    return connection
+
+
 CREDENTIALS: dict[str, Callable[[FakePortal, str], dict[str, Any]]] = {
     "webhook": lambda portal, proxy: portal.connection(),
     "webhook URL": _webhook_url,
@@ -63,6 +72,7 @@ CREDENTIALS: dict[str, Callable[[FakePortal, str], dict[str, Any]]] = {
     "application to be renewed": _expired,
     "bot": lambda portal, proxy: portal.bot_connection(),
     "proxy": _proxied,
+    "limiter": _limited,
 }
 
 
