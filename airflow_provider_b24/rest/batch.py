@@ -49,6 +49,8 @@ K = TypeVar("K", bound=Hashable)
 
 MOST_COMMANDS = 50
 
+_PERHAPS = "It may have been carried out. Look in the portal before repeating it."
+
 # What the credential or the portal as a whole is refused for: no other request would fare better.
 _CERTAIN = (AccessDeniedError, AuthenticationError, CertificateError, PortalBlockedError, RedirectRefusedError)
 
@@ -393,7 +395,7 @@ def _account(
             unknown = OutcomeUnknownError(
                 "the portal's answer to the batch says nothing of this call",
                 method=call.method,
-                advice="It may have been carried out. Look in the portal before repeating it.",
+                advice=_PERHAPS,
             )
             unknown.permanent = True
             outcome.errors[key] = unknown
@@ -408,7 +410,11 @@ def _by_key(section: Any) -> dict[str, Any]:
 
 def _command_error(peer: Peer, call: Call, value: Any) -> Bitrix24Error:
     code, description = error_text(value if isinstance(value, Mapping) else {"error": value})
-    return cleaned(error_for(code, description, method=call.method), peer.redact)
+    error = cleaned(error_for(code, description, method=call.method), peer.redact)
+    if error.effect_unknown and not call.repeatable:
+        error.permanent = True
+        error.advice = _PERHAPS
+    return error
 
 
 def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:

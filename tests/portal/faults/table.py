@@ -15,10 +15,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, Light
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error
@@ -176,9 +177,11 @@ def _task(kind: str, error: Bitrix24Error | None) -> str:
         pause = light.wait(0.0)
         return "goes on, no more signals" if pause is None else f"goes on, next signal in {_number(pause)} s"
     try:
-        with no_vain_retries():
+        with DefersAtLimit(task_id="task").slot_given_back(), no_vain_retries():
             if error is not None:
                 raise error
+    except TaskDeferred:
+        return "is deferred"
     except AirflowFailException:
         return "fails at once"
     except Bitrix24Error:
