@@ -16,6 +16,7 @@ from airflow_provider_b24.testing import FakePortal, Fault
 from tests.airflow.client import Run, until
 from tests.airflow.components import Airflow
 from tests.airflow.metrics import Metrics
+from tests.airflow.telltale import Telltale
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -55,7 +56,7 @@ class Stage:
 
     ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
     faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
-    portal in the cloud does. ``metrics`` is where Airflow's own go.
+    portal in the cloud does; ``telltale`` repeats what it is told. ``metrics`` is where Airflow's own go.
     """
 
     def __init__(self, home: Path) -> None:
@@ -63,6 +64,7 @@ class Stage:
         self.shaky = FakePortal()
         self.trouble = FakePortal()
         self.busy = FakePortal(bucket=(50, 2.0))
+        self.telltale = Telltale()
         self.metrics = Metrics()
         self._home = home
         self._started = 0.0
@@ -81,12 +83,14 @@ class Stage:
             "trouble": self.trouble.connection(),
             "busy": self.busy.connection(),
             "dead": dead,
+            **self.telltale.connections(),
         }
 
     def start(self, stack: ExitStack) -> None:
         """Start everything; it stops with the stack."""
         for portal in (self.portal, self.shaky, self.trouble, self.busy):
             stack.enter_context(portal)
+        self.telltale.start(stack)
         stack.callback(self.metrics.close)
         self.airflow = Airflow(self._home, DAGS, self.connections(), self.metrics.settings())
         stack.callback(self._stop_airflow)
@@ -118,6 +122,18 @@ class Stage:
         for kind in TROUBLES:
             self.trouble.faults.add(Fault(kind, method="im.dialog.writing"))
         return scenes
+
+    def play_telltale(self) -> Scene:
+        """Start the run in which everything is refused, with one kind of credential or another."""
+        self.telltale.refuse()
+        failing = "telltale_application_to_be_renewed"
+        return self.play(
+            "telltale",
+            portal=self.telltale.portal,
+            connections=[name for name in self.telltale.names if name != failing],
+            failing=failing,
+            typing="telltale_bot",
+        )
 
     def _stop_airflow(self) -> None:
         # The scheduler would wait for tasks that a failed test has left at work.

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_b24.testing import FakePortal
 from tests.airflow.components import texts
 from tests.airflow.stage import Scene, Stage
+from tests.portal.rest.leaks import forms
 
 pytestmark = pytest.mark.airflow
 
@@ -24,12 +25,13 @@ def talkative(stage: Stage) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def unreachable(stage: Stage) -> Scene:
-    """A task that fails with all that an error of ours has; beside it others that leave something behind."""
-    scenes = [stage.play(dag_id) for dag_id in ("unreachable", "any_method")]
-    for scene in scenes:
+def failed(stage: Stage) -> dict[str, Scene]:
+    """Tasks that fail with all that an error of ours has; beside them others that leave something behind."""
+    scenes = {"telltale": stage.play_telltale()}
+    scenes |= {dag_id: stage.play(dag_id) for dag_id in ("unreachable", "any_method")}
+    for scene in scenes.values():
         scene.run.wait()
-    return scenes[0]
+    return scenes
 
 
 def secrets_of(portal: FakePortal) -> set[str]:
@@ -38,30 +40,47 @@ def secrets_of(portal: FakePortal) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def secrets(stage: Stage) -> set[str]:
+def secrets(stage: Stage, failed: dict[str, Scene]) -> set[str]:
+    """Every form of every secret there is."""
     portals = (stage.portal, stage.shaky, stage.trouble, stage.busy)
     found = {secret for portal in portals for secret in secrets_of(portal)} | {stage.dead_code}
     assert len(found) >= 2 * len(portals) + 4
-    return found
+    assert len(stage.telltale.secrets) >= 9
+    return {form for secret in found | stage.telltale.secrets for form in forms(secret)}
 
 
-def test_a_portal_that_is_not_there(unreachable: Scene) -> None:
-    assert unreachable.run.state == "failed"
-    assert "the connection was refused" in unreachable.run.log("dead")
+def test_a_portal_that_is_not_there(failed: dict[str, Scene]) -> None:
+    assert failed["unreachable"].run.state == "failed"
+    assert "the connection was refused" in failed["unreachable"].run.log("dead")
 
 
-def test_no_secret_in_any_log(stage: Stage, secrets: set[str], unreachable: Scene) -> None:
-    logs = {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.home / "logs")}
-    logs |= {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.logs)}
+def test_a_portal_that_repeats_what_it_was_told(stage: Stage, failed: dict[str, Scene]) -> None:
+    run = failed["telltale"].run
+    assert {task_id: run.task(task_id).state for task_id in ("caught", "failing", "typing")} == {
+        "caught": "success",
+        "failing": "failed",
+        "typing": "success",
+    }
+    # It did, and so much was left of it.
+    words = "TOLD (HTTP 400): *** ***"
+    assert sum(words in line for line in run.xcom("caught")) == 2 * (len(stage.telltale.names) - 1)
+    assert run.log("caught").count(words) >= len(stage.telltale.names) - 1
+    assert words in run.log("failing")
+    assert "could not be lit" in run.log("typing")
+
+
+def test_no_secret_in_any_file(stage: Stage, secrets: set[str], failed: dict[str, Scene]) -> None:
+    files = {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.home)}
 
     # The right ones were read.
-    assert any("trigger" in path.name for path in logs)
-    assert any("dag_id=unreachable" in str(path) for path in logs)
-    assert {f"{name}.log" for name in stage.airflow.components} <= {path.name for path in logs}
-    assert found_in(logs, secrets) == []
+    assert any("trigger" in path.name for path in files)
+    for dag_id in failed:
+        assert any(f"dag_id={dag_id}" in str(path) for path in files)
+    assert {f"{name}.log" for name in stage.airflow.components} | {"airflow.db"} <= {path.name for path in files}
+    assert found_in(files, secrets) == []
 
 
-def test_no_secret_in_the_database(stage: Stage, secrets: set[str], unreachable: Scene) -> None:
+def test_no_secret_in_the_database(stage: Stage, secrets: set[str], failed: dict[str, Scene]) -> None:
     with closing(sqlite3.connect(stage.airflow.home / "airflow.db")) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = {name: str(database.execute(f'SELECT * FROM "{name}"').fetchall()) for name in tables}
@@ -69,6 +88,7 @@ def test_no_secret_in_the_database(stage: Stage, secrets: set[str], unreachable:
     # The right ones were read.
     assert "crm.item.get" in rows["rendered_task_instance_fields"]
     assert "stageId" in rows["xcom"]
+    assert "TOLD" in rows["xcom"]
     assert "stored" in rows["connection"]
     assert "unreachable" in rows["log"]
     assert found_in(rows, secrets) == []

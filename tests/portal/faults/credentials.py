@@ -33,7 +33,7 @@ def give_secrets(portal: FakePortal) -> None:
     access.issue = issue  # type: ignore[method-assign]
 
 
-def _secrets_of(portal: FakePortal, credential: str) -> set[str]:
+def secrets_of(portal: FakePortal, credential: str) -> set[str]:
     """What a connection holds that must not be shown, and what has taken its place by now."""
     access = portal.access
     if credential.startswith("application"):
@@ -76,6 +76,11 @@ CREDENTIALS: dict[str, Callable[[FakePortal, str], dict[str, Any]]] = {
 }
 
 
+def told(secrets: set[str]) -> str:
+    """The secrets, in every form."""
+    return " ".join(form for secret in sorted(secrets) for form in sorted(forms(secret)))
+
+
 class Connected:
     """An Airflow connection with one kind of credential, which leads to where a fault is to be met.
 
@@ -104,10 +109,10 @@ class Connected:
 
     def repeat_secrets(self, _: object = None) -> None:
         """Have the portal, or who plays it, say in its refusals all that it was told, in every form."""
-        secrets = _secrets_of(self._portal, self._credential)
+        secrets = secrets_of(self._portal, self._credential)
         self.secrets |= secrets
         for fault in self._portal.faults._faults:
-            fault.description = " ".join(form for secret in sorted(secrets) for form in sorted(forms(secret)))
+            fault.description = told(secrets)
 
 
 def _leading_to(ground: Ground, portal: FakePortal, connection: dict[str, Any]) -> dict[str, Any]:
