@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_b24.chat.typing import Light, foreseen
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
@@ -18,9 +19,10 @@ from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.ledger import MemoryLedger
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
+from airflow_provider_b24.testing import Fault
 from tests.portal.faults.cases import CASES, DIALOG, READ, WRITE, Case, World
 from tests.portal.faults.credentials import CREDENTIALS, Connected, give_secrets
-from tests.portal.rest.leaks import forms, found, leaks
+from tests.portal.rest.leaks import forms, found, leaks, leaks_of_ours
 from tests.portal.rest.proxies import Proxy
 from tests.unit.rest.clocks import FakeClock
 
@@ -91,7 +93,7 @@ def failures(connect: Callable[[], None]) -> Iterator[BaseException]:
     params = {"DIALOG_ID": DIALOG, "MESSAGE": "x"}
     for work in (
         lambda hook: RestOperator(task_id="write", method=WRITE, params=params).execute(CONTEXT),
-        lambda hook: hook.get_conn().call(signal(hook), patience=ONCE),
+        lambda hook: hook.get_conn().call(a_signal(hook), patience=ONCE),
     ):
         connect()
         with Bitrix24Hook() as hook:
@@ -110,7 +112,7 @@ async def afailures(connect: Callable[[], None]) -> list[BaseException]:
 
     async def send_signal(hook: Bitrix24Hook) -> None:
         client = await hook.aget_conn()
-        await client.call(signal(hook), patience=ONCE)
+        await client.call(a_signal(hook), patience=ONCE)
 
     raised: list[BaseException] = []
     for work in (lambda hook: hook.acall(READ, {"DIALOG_ID": DIALOG}), send_signal):
@@ -123,7 +125,7 @@ async def afailures(connect: Callable[[], None]) -> list[BaseException]:
     return raised
 
 
-def signal(hook: Bitrix24Hook) -> Call:
+def a_signal(hook: Bitrix24Hook) -> Call:
     """As the bot, where there is one: its token is a parameter."""
     return hook.signal(DIALOG, status="PROCESSING" if hook._sync_settings().bot else None)
 
@@ -168,11 +170,46 @@ def test_nothing_that_is_left_of_a_task_shows_a_secret(
 
     connected.anew()
     with Bitrix24Hook() as hook:
-        left += [hook.call("profile"), asyncio.run(async_client(hook)), signal(hook), hook.get_conn(), hook]
+        left += [hook.call("profile"), asyncio.run(async_client(hook)), a_signal(hook), hook.get_conn(), hook]
         peer = hook.get_conn().peer
         left += [vars(hook), peer, peer.tokens, peer.current, hook._settings]
     assert len(world.portal.signals(DIALOG)) == 1
     assert found("\n".join([logged(), *(f"{one!r} {one}" for one in left)]), connected.secrets) == []
+
+
+@pytest.mark.parametrize("kind", ["error", "reset", "html_502", "expired_token"])
+@by_credential
+def test_what_the_test_button_says_shows_no_secret(
+    world: World, connected: Connected, kind: str, logged: Callable[[], str]
+) -> None:
+    fault = world.portal.faults.add(Fault(kind, "profile", times=None, code="X"))
+    connected.anew()
+    with Bitrix24Hook() as hook:
+        works, text = hook.test_connection()
+    assert fault.hits
+    assert not works
+    assert found(f"{text} {logged()}", connected.secrets) == []
+
+
+@by_credential
+def test_a_task_that_is_stopped_in_the_midst_of_a_call_shows_no_secret(world: World, connected: Connected) -> None:
+    """As Airflow does it, when the execution_timeout is over."""
+
+    def stop(*_: object) -> None:
+        raise AirflowTaskTimeout
+
+    world.portal.faults.add(Fault("timeout", WRITE, times=None))
+    connected.anew()
+    task = RestOperator(task_id="write", method=WRITE, params={"DIALOG_ID": DIALOG})
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(AirflowTaskTimeout) as caught:
+            task.execute(CONTEXT)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert leaks_of_ours(caught.value, connected.secrets) == []
 
 
 def test_a_secret_is_found_where_there_is_one() -> None:

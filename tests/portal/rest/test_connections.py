@@ -22,7 +22,7 @@ from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from tests.portal.rest.drivers import CODE, QUICK, SECRETS, AsyncDriver, MakeDriver, SyncDriver, webhook_peer
-from tests.portal.rest.leaks import found, leaks
+from tests.portal.rest.leaks import found, leaks, leaks_of_ours
 from tests.portal.rest.scripted import Answer, Compute, Scripted, Seen, Silence, ok, page
 from tests.unit.rest.clocks import FakeClock
 
@@ -224,19 +224,7 @@ def test_a_call_that_is_cancelled_leaves_the_client_usable() -> None:
     with Scripted([Silence(), ok(5)]) as server:
         assert asyncio.run(run(server)) == 5
     assert server.accepted == 2
-    assert leaks_of_ours(caught[0]) == []
-
-
-def leaks_of_ours(error: BaseException) -> list[str]:
-    """Secrets in the frames of this package; what httpx keeps in its own is not in our hands."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        if "airflow_provider_b24" in trace.tb_frame.f_code.co_filename:
-            frames.append({name: repr(value) for name, value in trace.tb_frame.f_locals.items()})
-        trace = trace.tb_next
-    assert frames
-    return found(repr(frames), SECRETS)
+    assert leaks_of_ours(caught[0], SECRETS) == []
 
 
 def test_an_interrupted_wait_shows_nothing() -> None:
