@@ -295,7 +295,7 @@ def _plan(extra: Mapping[str, Any]) -> Plan | None:
     name = str(extra.get("plan", "standard")).strip().lower()
     if name not in PLANS:
         raise ConfigurationError(
-            f"plan is {extra['plan']!r}",
+            f"plan is {name!r}" if name.isalpha() and len(name) < 12 else "plan is none that is known (not shown here)",
             advice="It is 'standard' (50 requests at once, 2 a second), 'enterprise' (250 and 5) or 'unlimited' "
             "(on-premise).",
         )

@@ -71,8 +71,10 @@ class Address:
     def __post_init__(self) -> None:
         scheme, host = self.scheme.lower(), self.host.strip().lower()
         if scheme not in ("https", "http"):
+            # A whole webhook URL may have got into the wrong field.
+            short = self.scheme.isalpha() and len(self.scheme) < 8
             raise ConfigurationError(
-                f"schema is {self.scheme!r}",
+                f"schema is {self.scheme!r}" if short else "schema is neither https nor http (it is not shown here)",
                 advice="A portal is called by 'https'; leave the field 'schema' empty.",
             )
         try:

@@ -21,7 +21,7 @@ from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
-from airflow_provider_b24.rest.connections import Adapter, allowance
+from airflow_provider_b24.rest.connections import Adapter, bounds
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
@@ -169,7 +169,7 @@ class Client:
         if request.body is not None:
             prepared.headers["Content-Length"] = str(len(request.body))
         connect, read, whole = self.settings.seconds(deadline)
-        allowance.until, allowance.room = time.monotonic() + whole, self.settings.most_received
+        bounds.until, bounds.room = time.monotonic() + whole, self.settings.most_received
         try:
             # The options are no local of this frame: a proxy's URL may hold a password.
             response = self._adapter.send(prepared, stream=True, timeout=(connect, read), **self._options_for(request))
@@ -189,7 +189,7 @@ class Client:
             )
         if isinstance(error, requests.exceptions.InvalidSchema):
             raise transport.unusable_proxy()
-        sent, late = _may_have_left(error), time.monotonic() >= allowance.until
+        sent, late = _may_have_left(error), time.monotonic() >= bounds.until
         if sent and any(isinstance(cause, transport.TooMuchError) for cause in transport.causes(error)):
             return transport.too_large(self.settings.most_bytes)
         return transport.describe(error, sent=sent, waited=read, late=whole if late else None)

@@ -26,8 +26,8 @@ from airflow_provider_b24.rest.transport import TooMuchError
 _PIECE = 1 << 16
 
 
-class _Allowance(threading.local):
-    """What the exchange that goes on in this thread may still take.
+class _Bounds(threading.local):
+    """What the exchange that goes on in this thread may still take, of time and of bytes.
 
     :ivar until: the moment when it has to be over, by ``time.monotonic``.
     :ivar room: how many more bytes are read.
@@ -48,11 +48,11 @@ class _Allowance(threading.local):
 
 
 # Connections are made and read deep inside of libraries that hand nothing of the kind on; but in the calling thread.
-allowance = _Allowance()
+bounds = _Bounds()
 
 
 class _Bytes(io.RawIOBase):
-    """What comes in from a socket while the allowance lasts."""
+    """What comes in from a socket, within the bounds."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -71,12 +71,12 @@ class _Bytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self._over:
             return 0
-        left = allowance.left()
+        left = bounds.left()
         if left < self._patience:
             self._sock.settimeout(left)
         count = self._sock.recv_into(buffer)
-        allowance.room -= count
-        if allowance.room < 0:
+        bounds.room -= count
+        if bounds.room < 0:
             raise TooMuchError
         return count
 
@@ -118,7 +118,7 @@ class _Answer(HTTPResponse):
 
 
 class _OnTime:
-    """A connection that sends and receives while the allowance lasts, and whose errors tell whether it was made.
+    """A connection that sends and receives within the bounds, and whose errors tell whether it was made.
 
     By themselves they do not tell, TLS, tunnels and all, and a write whose handshake failed would count as perhaps
     carried out.
@@ -142,7 +142,7 @@ class _OnTime:
             return
         view = memoryview(data)
         for at in range(0, len(view), _PIECE):
-            self.sock.settimeout(allowance.left())
+            self.sock.settimeout(bounds.left())
             super().send(view[at : at + _PIECE])  # type: ignore[misc]
 
 

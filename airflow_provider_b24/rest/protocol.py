@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -265,6 +266,15 @@ def decode_tokens(response: Response, before: Tokens) -> Tokens:
     return Tokens(access, refresh, endpoint if isinstance(endpoint, str) and endpoint else before.endpoint)
 
 
+def _no_json(constant: str) -> Any:
+    raise ValueError(f"JSON has no {constant}")
+
+
+# Python's own takes NaN and Infinity for numbers. Integers of more digits than sys.get_int_max_str_digits allows, 4300
+# by default, are refused: they take very long to read.
+_DECODER = json.JSONDecoder(parse_constant=_no_json)
+
+
 def read_json(method: str, response: Response) -> dict[str, Any]:
     """The JSON object of a response.
 
@@ -273,7 +283,7 @@ def read_json(method: str, response: Response) -> dict[str, Any]:
     :raises UnexpectedReplyError: if there is none in any other.
     """
     try:
-        payload = json.loads(response.body.decode("utf-8-sig"))
+        payload = _DECODER.decode(response.body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         payload = None
     if isinstance(payload, dict):
@@ -301,18 +311,23 @@ def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
             description = "; ".join([description, *details]) if description else "; ".join(details)
     else:
         code, description = _text(error), _text(payload.get("error_description"))
-    return code, " ".join(description.split())
+    return code, description
 
 
 def _text(value: Any) -> str:
-    """A word of the portal's. Nothing else has a text: that of a deep list would overflow the stack."""
+    """A word of the portal's, in one line. Nothing else has a text: that of a deep list would overflow the stack."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
-    return str(value)
+    return " ".join(_UNPRINTABLE.sub(" ", str(value)).split())
+
+
+# What would begin a line of its own in a log, colour a terminal, turn the direction of writing, or can not be written
+# at all (half of a surrogate pair).
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def _unreadable(method: str, response: Response, what: str) -> Bitrix24Error:
-    kind = response.headers.get("content-type", "").split(";")[0].strip()[:100] or "no content type"
+    kind = _text(response.headers.get("content-type", "").split(";")[0])[:100] or "no content type"
     text = f"{what} ({kind}, {len(response.body)} bytes)"
     status = response.status
     if status == 429:

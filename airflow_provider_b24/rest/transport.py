@@ -36,7 +36,7 @@ class Transport:
     :ivar proxy: URL of a proxy for all requests; default: what the environment says (``HTTPS_PROXY``,
         ``NO_PROXY``).
     :ivar most_bytes: the largest answer that is read, in bytes, unpacked. Default 64 MB. In memory it may take
-        thirty times as much, if it consists of nothing but tiny objects; an answer of rows takes four to eight times.
+        thirty times as much, if it consists of nothing but tiny objects; an answer of rows takes four times.
     :ivar connections: how many connections to a portal are kept. Default 8.
     :ivar idle: seconds after which an unused connection is not trusted any more. Default 15.
     """
@@ -55,8 +55,10 @@ class Transport:
             if not 0 < getattr(self, name) < 86400:
                 raise ConfigurationError(f"{name} is {getattr(self, name)!r}", advice="It is a number of seconds.")
         if isinstance(self.verify, str) and not os.path.exists(self.verify):
+            # Shown if it looks like the path of a file: a secret may have got into the wrong field.
+            named = repr(self.verify) if self.verify.startswith(("/", "~", ".")) else "a file (it is not shown here)"
             raise ConfigurationError(
-                f"verify names {self.verify!r}, and there is no such file on this machine",
+                f"verify names {named}, and there is no such file on this machine",
                 advice="It is true, false, or the path of a file with certificates in PEM form.",
             )
         if self.proxy is not None and not _is_proxy(self.proxy):
