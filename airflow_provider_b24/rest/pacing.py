@@ -29,7 +29,7 @@ _SLOWEST = 1 / 64
 # What is due within this many seconds is reserved, or the next request, if that takes longer. It is little, so that
 # work need not wait for much bulk, and little is lost with a process that is killed.
 _RESERVED_AHEAD = 0.5
-# Who has a ticket draws again after this many seconds at the latest, to find out whether those ahead are gone.
+# Who has a ticket draws again after this many seconds at the latest, for the pace may have changed.
 _LONGEST_WAIT, _SHORTEST_WAIT = 5.0, 0.001
 # In requests.
 _ROUNDING = 1e-6
@@ -158,7 +158,8 @@ class LeakyBucket:
         if priority is Priority.BULK:
             ahead += self._queues[Priority.WORK].waiting
         over = self._over
-        if over + ahead > self._horizon and over <= self._horizon and self._nobody_comes(ahead):
+        silent = over <= self._horizon and self._now - self._quiet_from >= self._silence(ahead)
+        if over + ahead > self._horizon and silent:
             ahead = 0
             queue.served = place
             if priority is Priority.BULK:
@@ -170,7 +171,7 @@ class LeakyBucket:
             wait, hope = max(0.0, over) / self._rate, 0.0
         else:
             until_turn = (over + ahead - self._horizon) / self._rate
-            wait = max(_SHORTEST_WAIT, min(until_turn, _LONGEST_WAIT))
+            wait = max(_SHORTEST_WAIT, min(until_turn, self._silence(ahead), _LONGEST_WAIT))
             # A pace that is lowered now may recover meanwhile.
             hope = whole * self._pace
         if max(wait, hope) > at_most:
@@ -213,9 +214,9 @@ class LeakyBucket:
         self._level += 1
         return True
 
-    def _nobody_comes(self, ahead: int) -> bool:
-        """Whether those ahead are gone: their turn has been free for long, the longer the more there are of them."""
-        return (self._now - self._quiet_from) * self._rate >= 2 + math.log2(1 + ahead)
+    def _silence(self, ahead: int) -> float:
+        """For how many seconds a turn must have been free before those ahead count as gone."""
+        return (2 + math.log2(1 + ahead)) / self._rate
 
     @property
     def _room(self) -> float:
@@ -239,7 +240,7 @@ class LeakyBucket:
         if now > self._at:
             excess = self._over - self._horizon
             if excess > 0:
-                self._quiet_from = min(now, self._at + excess / self._rate)
+                self._quiet_from = self._at + excess / self._rate
             self._level = max(0.0, self._level - (now - self._at) * self._rate)
             self._at = now
 

@@ -53,7 +53,7 @@ class World:
 
     def start(self, conversation: Generator[Any, Any, Any], then: Callable[[], None] | None = None) -> None:
         """Have this conversation, beginning now; ``then`` when it has ended."""
-        self._at(self.clock.now, lambda: self._go_on(conversation, None, then))
+        self.at(self.clock.now, lambda: self._go_on(conversation, None, then))
 
     def run(self) -> float:
         """Until nothing is left to do; the time of the last step."""
@@ -62,7 +62,8 @@ class World:
             step()
         return self.clock.now
 
-    def _at(self, when: float, step: Callable[[], None]) -> None:
+    def at(self, when: float, step: Callable[[], None]) -> None:
+        """Have this done at that time."""
         heapq.heappush(self._agenda, (when, next(self._number), step))
 
     def _go_on(self, conversation: Generator[Any, Any, Any], outcome: Any, then: Callable[[], None] | None) -> None:
@@ -84,15 +85,15 @@ class World:
             self._go_on(conversation, step.question(), then)
             return
         if isinstance(step, Wait):
-            self._at(now + step.seconds, lambda: self._go_on(conversation, None, then))
+            self.at(now + step.seconds, lambda: self._go_on(conversation, None, then))
             return
         assert isinstance(step, Send)
 
         def arrive() -> None:
             response = self._answer(self.clock.now, step.request)
-            self._at(self.clock.now + TRAVEL, lambda: self._go_on(conversation, response, then))
+            self.at(self.clock.now + TRAVEL, lambda: self._go_on(conversation, response, then))
 
-        self._at(now + TRAVEL, arrive)
+        self.at(now + TRAVEL, arrive)
 
 
 def converse_with(

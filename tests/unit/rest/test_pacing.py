@@ -66,10 +66,11 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     turns = [bucket.draw(100.0) for _ in range(70)]
     # two requests less than the plan's 50: they need not arrive as evenly as they were sent, and one is for typing
     assert [turn.whole for turn in turns] == [0.0] * 48 + [number / 2 for number in range(1, 23)]
-    # what is due next is reserved, and the others come again when it is their turn, or after 5 s
+    # what is due next is reserved, and the others come again when it is their turn, or to see whether somebody is gone
     assert [turn.ready for turn in turns] == [True] * 49 + [False] * 21
     assert turns[48] == Turn(ready=True, wait=0.5, whole=0.5)
-    assert [turn.wait for turn in turns[49:]] == [min(number / 2, 5.0) for number in range(1, 22)]
+    assert [turn.wait for turn in turns[49:53]] == [0.5, 1.0, 1.5, 2.0]
+    assert all(2.0 < turn.wait <= 5.0 for turn in turns[53:])
 
 
 def test_the_bucket_empties_with_time() -> None:
@@ -299,6 +300,164 @@ def test_a_call_gives_up_when_limits_have_taken_too_long() -> None:
         assert 30.0 < world.run() <= 101.0
         (error,) = world.outcomes
         assert type(error).__name__ == "QueryLimitError"
+
+
+def sent(world: World, priority: Priority, times: int, log: list[tuple[float, str]], name: str = "") -> None:
+    """So many calls at once, of a program of their own; each notes when it was answered."""
+    program = peer(world, ledger=world_ledger(world))
+    for number in range(times):
+        label = f"{name or priority.value} {number}"
+        world.start(
+            converse(program, Call("crm.item.add", priority=priority)),
+            lambda label=label: log.append((world.clock.now, label)),  # type: ignore[misc]
+        )
+
+
+def world_ledger(world: World) -> MemoryLedger:
+    """One for all programs of a world."""
+    found: MemoryLedger = world.__dict__.setdefault("ledger", MemoryLedger(world.clock.monotonic))
+    return found
+
+
+@pytest.mark.parametrize("priority", [Priority.WORK, Priority.BULK])
+def test_those_who_wait_are_served_in_order_and_at_the_full_rate(priority: Priority) -> None:
+    portal, answers = SimulatedPortal(), list[tuple[float, str]]()
+    world = World(lambda now, request: portal.answer(now))
+    sent(world, priority, 200, answers)
+    assert world.run() <= 1.05 * 75.0
+    assert [label for _, label in answers] == [f"{priority.value} {number}" for number in range(200)]
+    assert portal.refused == 0
+
+
+def test_work_that_comes_later_goes_before_bulk_that_waits() -> None:
+    portal, answers = SimulatedPortal(), list[tuple[float, str]]()
+    world = World(lambda now, request: portal.answer(now))
+    sent(world, Priority.BULK, 200, answers)
+    for second in (10, 20, 30):
+        world.at(second + 0.2, lambda second=second: sent(world, Priority.WORK, 3, answers, f"work at {second}"))  # type: ignore[misc]
+    seconds = world.run()
+    order = [label for _, label in answers]
+    assert portal.refused == 0
+    # the work takes nothing from the rate, and the bulk keeps its own order
+    assert seconds <= 1.05 * (209 - 50) / 2
+    assert [label for label in order if label.startswith("bulk")] == [f"bulk {number}" for number in range(200)]
+    for second in (10, 20, 30):
+        mine = [(when, label) for when, label in answers if label.startswith(f"work at {second}")]
+        first = order.index(mine[0][1])
+        assert order[first : first + 3] == [label for _, label in mine]
+        # at the most what was reserved before it is sent first: half a second's worth, and the one that is on its way
+        assert mine[0][0] <= second + 0.2 + 1.5
+
+
+def test_bulk_gets_on_beside_work_that_leaves_it_some_of_the_rate() -> None:
+    portal, answers = SimulatedPortal(), list[tuple[float, str]]()
+    world = World(lambda now, request: portal.answer(now))
+    sent(world, Priority.BULK, 100, answers)
+    for number in range(150):
+        world.at(number * 0.6, lambda: sent(world, Priority.WORK, 1, answers))
+    world.run()
+    assert portal.refused == 0
+    assert [label for _, label in answers][:100].count("work 0") >= 10
+    bulk = [when for when, label in answers if label.startswith("bulk")]
+    assert len(bulk) == 100
+    # 250 in all; and nobody waits for what the other does not use
+    assert answers[-1][0] <= 1.1 * (250 - 50) / 2
+
+
+@pytest.mark.parametrize("dead", [1, 10, 500])
+@pytest.mark.parametrize("living", ["work and bulk", "bulk"])
+@pytest.mark.parametrize("priority", [Priority.WORK, Priority.BULK])
+def test_those_who_died_while_they_waited_stop_nobody(dead: int, living: str, priority: Priority) -> None:
+    portal = SimulatedPortal()
+    world = World(lambda now, request: portal.answer(now))
+    died = peer(world, ledger=world_ledger(world))
+    for _ in range(48 + dead):
+        died.bucket.draw(priority)  # type: ignore[union-attr]
+    # The portal has seen what was sent before they died.
+    for _ in range(48):
+        portal.answer(0.0)
+    answers = list[tuple[float, str]]()
+    sent(world, Priority.WORK if "work" in living else Priority.BULK, 20, answers)
+    sent(world, Priority.BULK, 20, answers)
+    world.at(100.0, lambda: sent(world, Priority.WORK, 1, answers, "late"))
+    world.run()
+    assert portal.refused == 0
+    assert len(answers) == 41
+    # 40 requests at 2 a second, and some seconds until it is clear that nobody comes
+    assert answers[39][0] <= 20.0 + 8.0
+    assert answers[40][0] <= 100.5
+
+
+def test_who_waits_farther_behind_believes_later_that_nobody_comes() -> None:
+    bucket = Drawn(Plan(50, 2))
+    for _ in range(49):
+        bucket.draw(0.0)
+    first, second, *_, last = [bucket.draw(0.0).ticket for _ in range(200)]
+    # It is the first one's turn at 0.5 s.
+    assert not bucket.draw(0.9, ticket=second).ready
+    assert not bucket.draw(4.0, ticket=last).ready
+    assert bucket.draw(4.0, ticket=second).ready
+    assert bucket.draw(4.0, ticket=first).ready
+    assert not bucket.draw(8.0, ticket=last).ready
+    assert bucket.draw(9.5, ticket=last).ready
+
+
+def test_who_gives_up_its_place_lets_those_behind_move_up() -> None:
+    bucket = Drawn(Plan(50, 2))
+    tickets = [bucket.draw(0.0).ticket for _ in range(100)]
+    for ticket in tickets[50:99]:
+        assert bucket.draw(0.0, ticket=ticket, at_most=0.0).ticket is None
+    assert bucket.draw(0.0, ticket=tickets[99]).whole == 1.5
+
+
+def test_the_dead_among_the_living_are_passed_over() -> None:
+    """A process that is killed has had its calls between those of others."""
+    portal = SimulatedPortal()
+    world = World(lambda now, request: portal.answer(now))
+    answers = list[tuple[float, str]]()
+    died = peer(world, ledger=world_ledger(world))
+    for number in range(150):
+        sent(world, Priority.WORK, 1, answers, f"{number} of the living")
+        world.at(0.0, died.bucket.draw)  # type: ignore[union-attr, arg-type]
+    world.run()
+    assert portal.refused == 0
+    assert len(answers) == 150
+    # Of the 300, at least the 24 first dead have taken requests with them; it takes as if they all lived at the most.
+    assert answers[-1][0] <= (300 - 50) / 2
+
+
+def test_a_call_that_gives_up_leaves_no_debt() -> None:
+    portal = SimulatedPortal()
+    world = World(lambda now, request: portal.answer(now))
+    answers = list[tuple[float, str]]()
+    hasty = peer(world, ledger=world_ledger(world), patience=Patience(limits=10.0))
+    for _ in range(300):
+        world.start(converse(hasty, Call("crm.item.add")))
+    world.at(10.5, lambda: sent(world, Priority.WORK, 1, answers))
+    world.run()
+    assert 64 <= world.outcomes.count(Reply(True)) <= 71
+    assert answers[0][0] <= 12.5
+    assert portal.refused == 0
+
+
+def test_a_signal_that_is_skipped_leaves_no_debt() -> None:
+    bucket = Drawn(Plan(50, 2))
+    for _ in range(48):
+        bucket.draw(0.0)
+    assert [bucket.signal(0.0) for _ in range(100)] == [True] + [False] * 99
+    assert bucket.wait(0.0) == 1.0
+
+
+def test_a_pace_that_falls_makes_nobody_give_up_who_may_still_be_served() -> None:
+    bucket = Drawn(Plan(50, 2))
+    for _ in range(48):
+        bucket.draw(0.0)
+    for second in (0.0, 10.0, 30.0, 70.0):
+        bucket.refused(second)
+    # 1/8 a second: 100 in front would take 800 s as it is now, and 50 s if all were well
+    tickets = [bucket.draw(70.0, at_most=100.0).ticket for _ in range(102)]
+    assert all(ticket is not None for ticket in tickets[2:])
+    assert bucket.draw(70.0, ticket=tickets[-1], at_most=100.0).whole > 700.0
 
 
 def test_no_pause_is_no_endless_loop() -> None:
