@@ -62,8 +62,8 @@ demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopbac
 	@$(PY) tools/demo.py $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: $(STAMP)  ## the benchmarks, one ratio each
-	@$(PY) benchmarks/run.py
+bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes
+	@$(PY) benchmarks/run.py $(if $(LONG),--long)
 
 .PHONY: test-oldest
 test-oldest: .venv-oldest/.stamp  ## the tests without Airflow's components, on the oldest Airflow that is supported

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -70,6 +71,22 @@ def serving(name: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Run a Redis server that keeps nothing; gives its URL."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--port", "0", "--unixsocket", f"{folder}/redis.sock", "--save", ""]
+        process = subprocess.Popen(["redis-server", *options], cwd=folder, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            if not any("ready to accept" in line.lower() for line in process.stdout):
+                raise RuntimeError("the Redis server did not start")
+            yield f"unix://{folder}/redis.sock"
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
 
 
 def connection(webhook_url: str) -> str:

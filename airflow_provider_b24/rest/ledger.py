@@ -292,12 +292,13 @@ class HostLedger:
 
 
 def host_ledger() -> HostLedger:
-    """The ledger of this host; one for the whole process."""
-    global _host  # noqa: PLW0603
+    """The ledger of this host, in the directory that is named now; one for the whole process."""
+    directory = os.environ.get(DIRECTORY_VARIABLE) or _default_directory()
     with _creating:
-        if _host is None:
-            _host = HostLedger()
-        return _host
+        found = _hosts.get(directory)
+        if found is None:
+            found = _hosts[directory] = HostLedger(directory)
+        return found
 
 
 def _default_directory() -> str:
@@ -322,7 +323,7 @@ def _forked() -> None:
         ledger.forked()
 
 
-_host: HostLedger | None = None
+_hosts: dict[str, HostLedger] = {}
 _creating = threading.Lock()
 _living: WeakSet[Any] = WeakSet()
 os.register_at_fork(after_in_child=_forked)

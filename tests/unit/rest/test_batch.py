@@ -28,9 +28,10 @@ from airflow_provider_b24.rest.errors import (
     QueryLimitError,
     RequestRefusedError,
 )
-from airflow_provider_b24.rest.pacing import Plan
+from airflow_provider_b24.rest.pacing import Plan, Turn
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response
+from airflow_provider_b24.rest.shared import SharedBucket
 from airflow_provider_b24.rest.steps import Failure, Send, Wait
 from tests.portal.rest.leaks import leaks
 from tests.unit.rest.clocks import FakeClock
@@ -40,6 +41,7 @@ from tests.unit.rest.simulation import converse_with, error, reply
 HOOK = Webhook(Address("https", "acme.bitrix24.com"), "7", "s3cr3tc0de")
 READ = Call("crm.item.get", {"id": 1})
 WRITE = Call("crm.item.add")
+BULK = Call("crm.item.add", priority=Priority.BULK)
 SIGNAL = Call("im.dialog.writing", {"DIALOG_ID": "chat1"}, priority=Priority.TYPING)
 
 
@@ -487,6 +489,24 @@ def test_a_batch_of_signals_gives_way() -> None:
     assert type(outcome) is LowBucketError
     steps, outcome = carried_out([SIGNAL, READ], answer([1, 2]), by=low)
     assert outcome.results == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize(
+    ("calls", "priority"),
+    [([BULK, BULK], Priority.BULK), ([SIGNAL, BULK], Priority.BULK), ([SIGNAL, BULK, READ], Priority.WORK)],
+)
+def test_a_batch_goes_when_the_first_of_its_calls_may(
+    calls: list[Call], priority: Priority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Priority] = []
+
+    def draw(self: SharedBucket, priority: Priority, ticket: int | None, at_most: float) -> Turn:
+        drawn.append(priority)
+        return Turn(ready=True)
+
+    monkeypatch.setattr(SharedBucket, "draw", draw)
+    carried_out(calls, answer([1] * len(calls)), by=peer(plan=Plan(50, 2)))
+    assert drawn == [priority]
 
 
 # the whole request fails

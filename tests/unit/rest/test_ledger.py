@@ -145,12 +145,12 @@ def test_a_record_that_is_too_long() -> None:
 # ---- the host's
 
 
-def test_the_ledger_of_the_host_is_where_the_environment_says() -> None:
+def test_the_ledger_of_the_host_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host_ledger() is host_ledger()
     assert host_ledger().directory == os.environ["B24_LEDGER_DIR"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("B24_LEDGER_DIR")
-        assert HostLedger().directory.endswith(f"airflow-provider-b24-{os.geteuid()}")
+    monkeypatch.delenv("B24_LEDGER_DIR")
+    assert host_ledger().directory.endswith(f"airflow-provider-b24-{os.geteuid()}")
+    assert HostLedger().directory == host_ledger().directory
 
 
 def test_nobody_else_can_look(directory: str, host: HostLedger) -> None:
