@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_b24.rest import ledger, lock
+from airflow_provider_b24.rest import lock
 from airflow_provider_b24.rest.lock import HostLock, Lock, MemoryLock
 
 
@@ -126,7 +126,7 @@ def test_a_folder_that_is_not_ours_alone(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_where_the_ledger_of_the_host_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "_host", ledger.HostLedger(str(tmp_path / "made")))
+    monkeypatch.setenv("B24_LEDGER_DIR", str(tmp_path / "made"))
     held = HostLock("app").take()
     assert held is not None
     assert [path.suffix for path in (tmp_path / "made").iterdir()] == [".lock"]
