@@ -58,6 +58,23 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
+        "cli": ["airflow_provider_b24.cli.definition.get_bitrix24_cli_commands"],
+        "config": {
+            "bitrix24": {
+                "description": "The provider for Bitrix24.",
+                "options": {
+                    "token_store": {
+                        "description": "Where renewed tokens of OAuth applications are kept: the dotted path of what "
+                        "makes an object with load() and save(tokens), from a connection's id and the tokens in the "
+                        "connection. Default: in Airflow Variables.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "acme.vault.BitrixTokens",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "task-decorators": [
             {
                 "name": "bitrix24_report",
@@ -74,9 +91,23 @@ def _conn_fields() -> dict[str, Any]:
             "schema": _TEXT,
             "description": "Only for an OAuth application instead of a webhook; then leave the password empty.",
         },
-        "client_secret": {"label": "Application: client_secret", "schema": _SECRET},
-        "access_token": {"label": "Application: access_token", "schema": _SECRET},
-        "refresh_token": {"label": "Application: refresh_token", "schema": _SECRET},
+        "client_secret": {
+            "label": "Application: client_secret",
+            "schema": _SECRET,
+            "description": "With it the application can be authorised: airflow bitrix24 authorize CONN_ID",
+        },
+        "access_token": {
+            "label": "Application: access_token",
+            "schema": _SECRET,
+            "description": "Empty if the application was authorised by that command. A pair that is entered here wins "
+            "over tokens that were stored before.",
+        },
+        "refresh_token": {
+            "label": "Application: refresh_token",
+            "schema": _SECRET,
+            "description": "Used up when it is renewed for the first time; the new ones are in the Variable "
+            "bitrix24_tokens_CONN_ID.",
+        },
         "oauth_url": {
             "label": "Application: token address",
             "schema": _TEXT,

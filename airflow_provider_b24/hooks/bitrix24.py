@@ -45,8 +45,8 @@ class Bitrix24Hook(BaseHook):
     message says what to do, and never contains a secret.
 
     :param bitrix24_conn_id: the :ref:`Bitrix24 connection <howto/connection:bitrix24>` to use.
-    :param token_store: where an application's renewed tokens are kept; default: in this hook, beginning with
-        those of the connection.
+    :param token_store: where an application's renewed tokens are kept. Default: in an Airflow Variable named after
+        the connection, beginning with those of the connection.
     :param clock: what waits and tells the time; for tests.
     """
 
@@ -109,7 +109,10 @@ class Bitrix24Hook(BaseHook):
                 if self._client is None:
                     from airflow_provider_b24.rest.client import Client
 
-                    self._client = Client(self._peer_of(settings), settings.transport)
+                    client = Client(self._peer_of(settings), settings.transport)
+                    # Here rather than where the first call is made: that may be a thread beside the task's own.
+                    _load_tokens(client)
+                    self._client = client
         return self._client
 
     async def aget_conn(self) -> AsyncClient:
@@ -437,29 +440,19 @@ class Bitrix24Hook(BaseHook):
         if self._settings is None:
             from airflow_provider_b24.hooks.connection import aread_connection
 
-            settings = await aread_connection(self, self.bitrix24_conn_id)
-            with self._lock:
-                peer = self._peer_of(settings)
-            if peer.tokens is not None:
-                # A store may have newer tokens than the connection, and masks those that it loads.
-                await asyncio.to_thread(peer.tokens.load)
-            self._settings = settings
+            self._settings = await aread_connection(self, self.bitrix24_conn_id)
         return self._settings
 
     def _peer_of(self, settings: Settings) -> Peer:
         """What is known of the portal; one for all clients of this hook."""
         if self._peer is None:
-            from airflow_provider_b24.hooks.masking import MaskingTokenStore
             from airflow_provider_b24.hooks.metrics import AirflowMeter
-            from airflow_provider_b24.rest.credentials import MemoryTokenStore
+            from airflow_provider_b24.hooks.token_store import keeping
             from airflow_provider_b24.rest.peer import Patience, Peer
 
-            store = self._token_store
-            if store is None and settings.tokens is not None:
-                store = MemoryTokenStore(settings.tokens)
             self._peer = Peer(
                 settings.credential,
-                tokens=MaskingTokenStore(store, settings.secrets) if store is not None else None,
+                **keeping(self.bitrix24_conn_id, settings, self._token_store),
                 plan=settings.plan,
                 # A clock of one's own is not that of the host.
                 ledger=_ledger(settings) if self._clock is None else None,
@@ -477,6 +470,13 @@ class Bitrix24Hook(BaseHook):
         with self._lock:
             peer = self._peer_of(settings)
         return AsyncClient(peer, settings.transport)
+
+
+def _load_tokens(client: Client) -> None:
+    from airflow_provider_b24.rest.conversation import load_tokens
+
+    if client.peer.tokens is not None and client.peer.current is None:
+        client.peer.adopt(client.run(load_tokens))
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -55,7 +55,7 @@ class Settings:
     """A connection, understood.
 
     :ivar credential: what proves a call, and where it goes.
-    :ivar tokens: an application's tokens as the connection has them; None for a webhook.
+    :ivar tokens: an application's tokens as the connection has them, perhaps none; None for a webhook.
     :ivar bot: the chat bot to speak as, if the connection names one.
     :ivar transport: time-outs, certificates, proxy.
     :ivar plan: the portal's request limit, or None where it has none.
@@ -156,7 +156,7 @@ def _webhook(host: str, port: int | None, schema: str | None, login: str, passwo
         raise ConfigurationError(
             "the connection has no password",
             advice="Put the whole webhook URL there, or the webhook's code (then host and login are needed as well); "
-            "for an OAuth application give client_id, client_secret, access_token and refresh_token as extra fields.",
+            "for an OAuth application give client_id and client_secret as extra fields.",
         )
     if login and not (login.isascii() and login.isdecimal()):
         # Not shown: whoever mixed the fields up has put the code or the whole URL here.
@@ -199,11 +199,6 @@ def _application(address: Address, extra: Mapping[str, Any]) -> tuple[OAuthApp, 
             raise ConfigurationError(
                 f"the connection has no {name}", advice="Copy it from the application's card in the portal."
             )
-    if not extra.get("access_token") and not extra.get("refresh_token"):
-        raise ConfigurationError(
-            "the connection has neither access_token nor refresh_token",
-            advice="Give the pair that the application received when it was authorised.",
-        )
     app = OAuthApp(
         address,
         str(extra["client_id"]),

@@ -120,6 +120,18 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class AuthorizationCode:
+    """What the portal gives to a user who lets an application act for him: good once, within 30 s, for tokens."""
+
+    code: str = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return (self.code,)
+
+
+@dataclass(frozen=True)
 class OAuthApp:
     """A local or marketplace application that calls with renewable tokens.
 

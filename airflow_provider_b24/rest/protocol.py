@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from airflow_provider_b24 import __version__
 from airflow_provider_b24.rest.address import Address
-from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook
+from airflow_provider_b24.rest.credentials import AuthorizationCode, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     ConfigurationError,
@@ -184,9 +184,9 @@ def encode_renewal(app: OAuthApp, tokens: Tokens) -> Request:
     return _token_request(app, grant_type="refresh_token", refresh_token=tokens.refresh_token)
 
 
-def encode_exchange(app: OAuthApp, code: str) -> Request:
+def encode_exchange(app: OAuthApp, code: AuthorizationCode) -> Request:
     """The request for the first tokens."""
-    return _token_request(app, grant_type="authorization_code", code=code)
+    return _token_request(app, grant_type="authorization_code", code=code.code)
 
 
 def _token_request(app: OAuthApp, *, grant_type: str, **grant: str) -> Request:

@@ -10,13 +10,20 @@ import hashlib
 import json
 import logging
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from airflow_provider_b24.rest import errors
 from airflow_provider_b24.rest.conversation import cleaned, error_of, load_tokens
-from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, TokenStore, redact
-from airflow_provider_b24.rest.errors import AuthenticationError, Bitrix24Error, NotSentError, OutcomeUnknownError
+from airflow_provider_b24.rest.credentials import AuthorizationCode, OAuthApp, Tokens, TokenStore, redact
+from airflow_provider_b24.rest.errors import (
+    AuthenticationError,
+    Bitrix24Error,
+    ConfigurationError,
+    NotSentError,
+    OutcomeUnknownError,
+)
 from airflow_provider_b24.rest.lock import Held
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Response, decode_tokens, encode_exchange, encode_renewal
@@ -50,8 +57,7 @@ def renew(peer: Peer, step: Renew) -> Renewal:
         tokens: Tokens = peer.newer((yield from load_tokens(peer)))
         if tokens.access_token not in ("", step.stale):
             return tokens
-        if peer.renewal_refused:
-            raise NotSentError("the access token has expired", method=METHOD, advice=peer.renewal_refused)
+        _check_renewable(peer, tokens)
         _raise_again(peer, held, tokens, since)
         try:
             fresh = yield from _renewed(peer, tokens)
@@ -68,7 +74,7 @@ def renew(peer: Peer, step: Renew) -> Renewal:
         held.release()
 
 
-def exchange(peer: Peer, code: str) -> Renewal:
+def exchange(peer: Peer, code: AuthorizationCode) -> Renewal:
     """The first tokens, for the code that the portal gave to somebody who agreed; they are not stored yet.
 
     A code is good once and for 30 s, so it is sent once.
@@ -78,11 +84,8 @@ def exchange(peer: Peer, code: str) -> Renewal:
     """
     app = peer.credential
     assert isinstance(app, OAuthApp)
-    # The locals of this frame are in the traceback of the error below; tokens do not show what they are.
-    given = Tokens(code, "")
-    del code
-    outcome = yield Send(encode_exchange(app, given.access_token))
-    fresh, error = _decoded(peer, outcome, given)
+    outcome = yield Send(encode_exchange(app, code))
+    fresh, error = _decoded(peer, outcome, Tokens("", ""), code.secrets)
     if fresh is not None:
         return fresh
     assert error is not None
@@ -92,6 +95,25 @@ def exchange(peer: Peer, code: str) -> Renewal:
             "and hand in the new code at once."
         )
     raise _failure(error, "the code could not be exchanged for tokens")
+
+
+def replace(peer: Peer, tokens: Tokens) -> Generator[Step, Any, None]:
+    """Store tokens in place of all that there were, whatever they descend from.
+
+    :raises ConfigurationError: if they can not be stored.
+    """
+    held: Held | None = None
+    # Somebody who renews the old ones would store what he gets over these.
+    with suppress(NotSentError):
+        held = yield from _turn(peer)
+    try:
+        assert peer.tokens is not None
+        problem = yield Ask(partial(_saved, peer.tokens, tokens))
+        if problem:
+            raise ConfigurationError(f"the tokens could not be stored: {problem}")
+    finally:
+        if held is not None:
+            held.release()
 
 
 def still_under_way() -> NotSentError:
@@ -117,20 +139,26 @@ def _turn(peer: Peer) -> Generator[Step, Any, Held]:
         waited += _LOOK_AGAIN
 
 
+def _check_renewable(peer: Peer, tokens: Tokens) -> None:
+    if not tokens.secrets:
+        advice = peer.with_command("Authorise it first.")
+        raise AuthenticationError("the application is not authorised yet", method=METHOD, advice=advice)
+    if not tokens.refresh_token:
+        advice = peer.with_command("Authorise the application anew.")
+        problem = "the access token has expired and there is no refresh token"
+        raise AuthenticationError(problem, method=METHOD, advice=advice)
+    if peer.renewal_refused:
+        raise NotSentError("the access token has expired", method=METHOD, advice=peer.renewal_refused)
+
+
 def _renewed(peer: Peer, tokens: Tokens) -> Renewal:
     """Ask the authorisation server."""
     app = peer.credential
     assert isinstance(app, OAuthApp)
-    if not tokens.refresh_token:
-        if tokens.access_token:
-            what, advice = "the access token has expired and there is no refresh token", "Authorise the application."
-        else:
-            what, advice = "the application is not authorised yet", "Authorise it first."
-        raise AuthenticationError(what, method=METHOD, advice=peer.with_command(advice))
     attempt = 0
     while True:
         attempt += 1
-        fresh, error = _decoded(peer, (yield Send(encode_renewal(app, tokens))), tokens)
+        fresh, error = _decoded(peer, (yield Send(encode_renewal(app, tokens))), tokens, tokens.secrets)
         if fresh is not None:
             return fresh
         assert error is not None
@@ -142,16 +170,18 @@ def _renewed(peer: Peer, tokens: Tokens) -> Renewal:
         yield Wait(peer.backoff(attempt))
 
 
-def _decoded(peer: Peer, outcome: Any, given: Tokens) -> tuple[Tokens | None, Bitrix24Error | None]:
+def _decoded(
+    peer: Peer, outcome: Any, before: Tokens, given: tuple[str, ...]
+) -> tuple[Tokens | None, Bitrix24Error | None]:
     """The tokens, or what came instead of them; without a word that repeats what was given."""
     if not isinstance(outcome, Response):
         error = error_of(Call("oauth"), outcome)
         error.method = METHOD
         return None, error
     try:
-        return decode_tokens(outcome, given), None
+        return decode_tokens(outcome, before), None
     except Bitrix24Error as error:
-        return None, cleaned(error, lambda text: redact(peer.redact(text), given.secrets))
+        return None, cleaned(error, lambda text: redact(peer.redact(text), given))
 
 
 def _failure(error: Bitrix24Error, what: str) -> Bitrix24Error:

@@ -147,17 +147,19 @@ class FakePortal:
         connection["extra"] |= {"bot_id": _BOT_ID, "bot_token": self.bot_token}
         return connection
 
-    def oauth_connection(self) -> dict[str, Any]:
-        """An Airflow connection through an OAuth application, with fresh tokens."""
-        access_token, refresh_token = self.access.issue()
+    def oauth_connection(self, *, authorised: bool = True) -> dict[str, Any]:
+        """An Airflow connection through an OAuth application.
+
+        :param authorised: with fresh tokens; otherwise with none, as before somebody lets the application act for him.
+        """
         connection = self._connection()
         connection["extra"] |= {
             "client_id": self.access.client_id,
             "client_secret": self.access.client_secret,
-            "access_token": access_token,
-            "refresh_token": refresh_token,
             "oauth_url": self.oauth_url,
         }
+        if authorised:
+            connection["extra"] |= dict(zip(("access_token", "refresh_token"), self.access.issue(), strict=True))
         return connection
 
     def _connection(self, **fields: Any) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def test_it_is_the_same_at_every_call_and_nobody_elses():
     [
         CONNECTION["hook-class-name"],
         *(decorator["class-name"] for decorator in INFO["task-decorators"]),
+        *INFO["cli"],
     ],
 )
 def test_classes_are_where_it_says(path):
@@ -148,6 +149,30 @@ def test_reading_it_imports_nothing_of_airflow():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_commands_are_there_and_cost_nothing():
+    """Every call of airflow reads them."""
+    program = (
+        "import sys\n"
+        "import airflow.cli.cli_config\n"
+        "before = set(sys.modules)\n"
+        "from airflow_provider_b24.cli.definition import get_bitrix24_cli_commands\n"
+        "(group,) = get_bitrix24_cli_commands()\n"
+        "print(group.name, [command.name for command in group.subcommands])\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    commands, loaded = done.stdout.splitlines()[-2:]
+    assert commands == "bitrix24 ['authorize']"
+    ours = ["airflow_provider_b24", "airflow_provider_b24.cli", "airflow_provider_b24.cli.definition"]
+    assert sorted({*ast.literal_eval(loaded), *ours}) == ours
+
+
+def test_the_option_is_read():
+    from airflow.sdk import conf
+
+    assert conf.get("bitrix24", "token_store") == ""
 
 
 def test_the_decorator_is_there():

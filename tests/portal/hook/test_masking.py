@@ -118,11 +118,10 @@ def test_what_the_test_button_reads_is_masked(portal, how):
 def test_renewed_tokens_are_masked(face, portal, connect):
     connect(portal.oauth_connection())
     face.call("profile")
-    store = face.hook._peer.tokens
-    old = store.load()
+    old = face.hook._peer.current
     portal.expire_tokens()
     assert face.call("profile")["ID"] == "1"
-    new = store.load()
+    new = face.hook._peer.current
     assert not set(new.secrets) & set(old.secrets)
     assert shown(*new.secrets, *old.secrets) == []
 

@@ -107,6 +107,10 @@ def test_one_token_is_enough_to_begin_with(missing):
     assert getattr(tokens, missing) == ""
 
 
+def test_an_application_that_is_not_authorised_yet():
+    assert app(access_token="", refresh_token=None).tokens == Tokens("", "")
+
+
 # ---- further fields
 
 
@@ -302,10 +306,6 @@ REFUSED = {
     "webhook and one key": ({"extra": {"client_id": "x"}}, "a password (a webhook) and", "Leave the password"),
     "no client_id": ({"password": "", "extra": {**APP, "client_id": ""}}, "client_id", "application's card"),
     "no client_secret": ({"password": "", "extra": {**APP, "client_secret": None}}, "client_secret", "card"),
-    "no token": (
-        {"password": "", "extra": {**APP, "access_token": "", "refresh_token": ""}}, "access_token nor refresh_token",
-        "Give the pair",
-    ),
     "an application without a host": ({"host": "", "password": "", "extra": APP}, "host", "example.bitrix24.com"),
     "http for tokens": ({"password": "", "extra": {**APP, "oauth_url": "http://a.ru/"}}, "http is refused", "https"),
     "no URL for tokens": ({"password": "", "extra": {**APP, "oauth_url": "oauth"}}, "URL", "https://"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_b24.rest.conversation import converse
-from airflow_provider_b24.rest.credentials import MemoryTokenStore, Tokens
+from airflow_provider_b24.rest.credentials import AuthorizationCode, MemoryTokenStore, Tokens
 from airflow_provider_b24.rest.errors import AuthenticationError, Bitrix24Error, NotSentError, PortalBlockedError
 from airflow_provider_b24.rest.lock import MemoryLock
 from airflow_provider_b24.rest.peer import Peer
@@ -247,7 +247,7 @@ def test_a_store_that_can_not_be_read() -> None:
 
 
 def test_a_code_is_exchanged_once() -> None:
-    steps, end = converse_with(exchange(app(), "c0de/c0de"), error_free_tokens())
+    steps, end = converse_with(exchange(app(), AuthorizationCode("c0de/c0de")), error_free_tokens())
     assert end == NEW
     assert sends(steps) == 1
     assert steps[0].request.url.startswith(APP.oauth_url + "?grant_type=authorization_code&")
@@ -267,7 +267,7 @@ def test_a_code_is_exchanged_once() -> None:
     ],
 )
 def test_a_code_that_is_refused(answer: Any, kind: type[Bitrix24Error], words: str) -> None:
-    steps, end = converse_with(exchange(app(), "c0dec0de"), answer)
+    steps, end = converse_with(exchange(app(), AuthorizationCode("c0dec0de")), answer)
     assert isinstance(end, kind)
     assert words in str(end)
     assert sends(steps) == 1
@@ -275,7 +275,8 @@ def test_a_code_that_is_refused(answer: Any, kind: type[Bitrix24Error], words: s
 
 
 def test_a_refusal_that_repeats_the_code() -> None:
-    _, end = converse_with(exchange(app(), "c0dec0de"), error(400, "invalid_grant", f"c0dec0de {APP.client_secret}"))
+    answer = error(400, "invalid_grant", f"c0dec0de {APP.client_secret}")
+    _, end = converse_with(exchange(app(), AuthorizationCode("c0dec0de")), answer)
     assert end.description == "*** ***"
 
 

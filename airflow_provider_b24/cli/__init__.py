@@ -1,0 +1,1 @@
+"""Commands of ``airflow`` that this provider adds."""
