@@ -7,117 +7,117 @@ the whole two requests a second of a portal; in batches of 50, a thousand use le
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+import contextvars
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, foreseen
-from airflow_provider_b24.rest.batch import MOST_COMMANDS
-from airflow_provider_b24.rest.errors import LowBucketError
-from airflow_provider_b24.rest.protocol import Call
+from airflow_provider_b24.chat.rota import Lamp, Rota, Turn
+from airflow_provider_b24.chat.typing import ANSWER, SIGNAL_PATIENCE, Light, foreseen
 
 if TYPE_CHECKING:
     from airflow_provider_b24.rest.aio import AsyncClient
     from airflow_provider_b24.rest.errors import Bitrix24Error
-
-# A signal waits this long for company when none was sent just before, so that coroutines which start
-# together go out together; and while others go out, the next request leaves this long after the last.
-_GATHER = 0.1
-_SPACING = 0.6
+    from airflow_provider_b24.rest.protocol import Call
 
 
-@dataclass
-class _Signal:
-    call: Call
-    outcome: asyncio.Future[None]
-    waiters: int = 0
+# No pause is shorter, in seconds.
+_TICK = 0.001
 
 
 class SignalBoard:
-    """Takes signals, and sends those that wait at the same time in one request.
+    """Keeps lamps lit: sends what is due, up to 50 signals in a request.
 
-    :param client: sends them; closed with the board.
+    :param client: sends the signals; closed with the board.
     """
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._waiting: dict[Hashable, _Signal] = {}
-        self._flusher: asyncio.Task[None] | None = None
-        self._flushed = float("-inf")
+        self._clock = client.peer.clock
+        self._rota = Rota()
+        self._changed = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._sending: dict[asyncio.Task[None], Turn] = {}
 
-    async def signal(self, key: Hashable, call: Call) -> None:
-        """Send one signal, in company if there is any.
+    @asynccontextmanager
+    async def lamp(self, key: Hashable, call: Call, light: Light) -> AsyncIterator[Lamp]:
+        """Inside of the block a dialog is kept lit. Whatever happens to its signals is only told in the log.
 
-        :param key: what makes two signals the same; of those that wait together, one is sent.
-        :raises Bitrix24Error: if the portal did not take it.
+        Leaving it waits for a signal that is on its way, so that none arrives after the message which puts the
+        indicator out.
+
+        :param key: what makes two signals the same; of those that are due together, one is sent.
+        :param call: the signal.
+        :param light: when it is due, by the client's clock.
         """
-        signal = self._waiting.get(key)
-        if signal is None:
-            signal = self._waiting[key] = _Signal(call, asyncio.get_running_loop().create_future())
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush(), name="bitrix24-signals")
-        signal.waiters += 1
+        lamp = Lamp(key, call, light, self._clock.monotonic(), self._changed.set)
+        self._rota.add(lamp)
+        self._changed.set()
+        if self._keeper is None or self._keeper.done():
+            self._keeper = _beside(self._keep_lit(), "bitrix24-signals")
         try:
-            # Whoever stops waiting must not take the signal away from others who wait for the same one.
-            await asyncio.shield(signal.outcome)
+            yield lamp
+            lamp.switch(False)
+            last = [task for task, turn in self._sending.items() if lamp in turn]
+            if last:
+                await asyncio.wait(last, timeout=ANSWER + 1)
         finally:
-            signal.waiters -= 1
-            if not signal.waiters and self._waiting.get(key) is signal:
-                del self._waiting[key]
+            self._rota.remove(lamp)
 
     async def aclose(self) -> None:
-        """Drop what waits, and close the connections."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        _settle(self._waiting.values(), _dropped())
-        self._waiting.clear()
+        """Send no more, and close the connections."""
+        tasks = [*self._sending, *([self._keeper] if self._keeper is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.aclose()
 
-    async def _flush(self) -> None:
-        clock = self._client.peer.clock
-        while self._waiting:
-            await clock.asleep(max(_GATHER, self._flushed + _SPACING - clock.monotonic()))
-            self._flushed = clock.monotonic()
-            taken = list(self._waiting.values())
-            self._waiting.clear()
-            await asyncio.gather(
-                *(self._send(taken[at : at + MOST_COMMANDS]) for at in range(0, len(taken), MOST_COMMANDS))
-            )
-
-    async def _send(self, signals: list[_Signal]) -> None:
-        try:
-            if len(signals) == 1:
-                await self._client.call(signals[0].call, patience=SIGNAL_PATIENCE)
-                errors = {}
+    async def _keep_lit(self) -> None:
+        while True:
+            self._changed.clear()
+            pause = self._rota.wait(self._clock.monotonic())
+            if pause == 0:
+                turn = self._rota.take(self._clock.monotonic())
+                task = _beside(self._send(turn), "bitrix24-signals-request")
+                self._sending[task] = turn
+                task.add_done_callback(self._sending.pop)
             else:
-                reply = await self._client.batch([signal.call for signal in signals], patience=SIGNAL_PATIENCE)
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait, but not beyond a change."""
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._changed.wait())]
+        if seconds is not None:
+            waiting.append(asyncio.ensure_future(self._clock.asleep(max(_TICK, seconds))))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    async def _send(self, turn: Turn) -> None:
+        errors: dict[Any, Bitrix24Error] = {}
+        try:
+            if len(turn.calls) == 1:
+                await self._client.call(turn.calls[0], patience=SIGNAL_PATIENCE)
+            else:
+                reply = await self._client.batch(turn.calls, patience=SIGNAL_PATIENCE)
                 errors = reply.errors
         except Exception as error:
-            _settle(signals, foreseen(error))
-        except BaseException:
-            _settle(signals, _dropped())
-            raise
+            self._rota.failed(turn, foreseen(error), self._clock.monotonic())
         else:
-            for index, signal in enumerate(signals):
-                _settle([signal], errors.get(index))
+            self._rota.answered(turn, errors, self._clock.monotonic())
+        self._changed.set()
 
 
-def _settle(signals: Iterable[_Signal], error: Bitrix24Error | None) -> None:
-    for signal in signals:
-        if error is None:
-            signal.outcome.set_result(None)
-        else:
-            signal.outcome.set_exception(error)
-            # Read here, so that nothing is said of an error which nobody waits for any more.
-            signal.outcome.exception()
+def _beside(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """A task in a context of its own: what it logs belongs to nobody's task in particular."""
 
+    def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(work, name=name)
 
-def _dropped() -> Bitrix24Error:
-    # Not a cancellation: that would end those who wait, and they have not been cancelled.
-    return LowBucketError("dropped, because no more typing signals are sent")
+    return contextvars.Context().run(begin)
 
 
 _boards: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[SignalBoard, int]]] = WeakKeyDictionary()

@@ -77,31 +77,40 @@ class Light:
     :param dialog_id: for the log.
     :param interval: seconds between signals.
     :param until: the time after which it need not be lit any more; None for as long as it is asked.
+    :ivar lit_until: when it goes out.
     """
 
     def __init__(self, dialog_id: str, interval: float = INTERVAL, until: float | None = None) -> None:
         self._dialog_id = dialog_id
         self._interval = interval
         self._until = until
-        self._due = float("-inf")
-        self._lit_until = float("-inf")
+        self.lit_until = float("-inf")
+        self._due = self._ripe = float("-inf")
         self._told: set[int] = set()
         self._over = False
 
     def wait(self, now: float) -> float | None:
         """Seconds until the next signal is due, 0 if it is; None if no more is needed, or none would help."""
-        if self._over or (self._until is not None and max(now, self._lit_until) >= self._until):
+        if self._over or (self._until is not None and max(now, self.lit_until) >= self._until):
             return None
         return max(0.0, self._due - now)
+
+    def ripe(self, now: float) -> bool:
+        """Whether a signal before it is due saves one later: half of the interval is over."""
+        return now >= self._ripe
 
     def sent(self, at: float) -> None:
         """A signal that went out at this time was accepted."""
         self._due = at + self._interval
-        self._lit_until = at + LASTS
+        self._ripe = at + self._interval / 2
+        self.lit_until = at + LASTS
 
-    def failed(self, at: float, error: Bitrix24Error) -> None:
-        """A signal was not accepted: told once; given up where it can never succeed, else tried again sooner."""
-        self._due = at + self._interval / 3
+    def failed(self, at: float, error: Bitrix24Error, pause: float | None = None) -> None:
+        """A signal was not accepted: told once; given up where it can never succeed, else tried again sooner.
+
+        :param pause: seconds from ``at`` to the next try. Default: a third of the interval.
+        """
+        self._due = self._ripe = at + (self._interval / 3 if pause is None else pause)
         if error.permanent and not error.effect_unknown:
             self._over = True
         # A signal that is skipped is nothing to worry about, and must not hide a failure later on.

@@ -397,6 +397,13 @@ class Bitrix24Hook(BaseHook):
         bot = settings.bot if status is not None else None
         return signal(dialog_id, bot=bot, status=status, duration=duration or LASTS)
 
+    async def aread(self) -> None:
+        """Read the connection now, and not when it is first needed.
+
+        :raises ConfigurationError: if there is none of that name, or a field of it can not be right.
+        """
+        await self._asettings()
+
     async def signal_board(self) -> AbstractAsyncContextManager[SignalBoard]:
         """The typing signals of this event loop that go out together; for triggers."""
         from airflow_provider_b24.chat.board import shared_board
