@@ -6,20 +6,27 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_b24.chat.signals import LASTS
 from airflow_provider_b24.chat.typing import Light, foreseen
-from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.triggers.siblings import Siblings, alook
+from airflow_provider_b24.rest.clock import SystemClock
+from airflow_provider_b24.triggers.lookout import watching
+from airflow_provider_b24.triggers.readings import read_hook
+from airflow_provider_b24.triggers.siblings import Siblings
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.chat.board import SignalBoard
+    from airflow_provider_b24.chat.rota import Lamp
+    from airflow_provider_b24.rest.clock import Clock
+    from airflow_provider_b24.triggers.lookout import Watch
 
 log = logging.getLogger(__name__)
+
+# Seconds between two looks at the clock of the machine, which somebody may set.
+_LONGEST_PAUSE = 30.0
 
 
 class DialogWritingTrigger(BaseTrigger):
@@ -84,54 +91,54 @@ class DialogWritingTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Signal until it is over; then one event, with the number of signals that the portal took."""
+        clock = SystemClock()
         end = dt.datetime.fromisoformat(self.until).timestamp() if self.until else None
-        light = Light(self.dialog_id, self.interval, end)
-        signals = 0
+        light = Light(self.dialog_id, self.interval, None if end is None else clock.monotonic() + end - clock.time())
+        lamp: Lamp | None = None
+        working = end is not None
         async with AsyncExitStack() as stack:
-            board: SignalBoard | None = None
-            hook = await stack.enter_async_context(Bitrix24Hook(self.bitrix24_conn_id))
-            while True:
-                now = _now()
-                siblings = await self._look() if end is None else None
-                if siblings.finished if siblings else now >= (end or 0):
-                    break
-                if light.wait(now) == 0 and (siblings is None or siblings.working):
-                    try:
-                        if board is None:
-                            board = await stack.enter_async_context(await hook.signal_board())
-                        await self._signal(hook, board)
-                    except Exception as error:
-                        light.failed(now, foreseen(error))
-                    else:
-                        light.sent(now)
-                        signals += 1
-                await asyncio.sleep(self._pause(light, end))
-        yield TriggerEvent({"status": "success", "signals": signals})
+            watch = stack.enter_context(self._watching()) if end is None else None
+            while end is None or clock.time() < end:
+                if lamp is None and working and light.wait(clock.monotonic()) == 0:
+                    lamp = await self._put_up(stack, light, clock)
+                pause = light.wait(clock.monotonic()) if lamp is None and working else None
+                pause = _LONGEST_PAUSE if pause is None else min(pause, _LONGEST_PAUSE)
+                if watch is None:
+                    await asyncio.sleep(min(pause, (end or 0.0) - clock.time()))
+                    continue
+                siblings = await self._news(watch, pause)
+                if siblings is not None:
+                    if siblings.finished:
+                        break
+                    working = siblings.working
+                    if lamp is not None:
+                        lamp.switch(working)
+        yield TriggerEvent({"status": "success", "signals": lamp.signals if lamp is not None else 0})
 
-    async def _signal(self, hook: Bitrix24Hook, board: SignalBoard) -> None:
-        call = hook.signal(self.dialog_id, status=self.status, duration=max(LASTS, 2 * self.interval + 1))
-        await board.signal((self.dialog_id, self.status), call)
+    async def _put_up(self, stack: AsyncExitStack, light: Light, clock: Clock) -> Lamp | None:
+        """Have the dialog lit by the board of the connection; None if that can not be read now."""
+        try:
+            hook = await read_hook(self.bitrix24_conn_id)
+            call = hook.signal(self.dialog_id, status=self.status, duration=max(LASTS, 2 * self.interval + 1))
+            board = await stack.enter_async_context(await hook.signal_board())
+        except Exception as error:
+            light.failed(clock.monotonic(), foreseen(error))
+            return None
+        return await stack.enter_async_context(board.lamp((self.dialog_id, self.status), call, light))
 
-    async def _look(self) -> Siblings:
+    def _watching(self) -> AbstractContextManager[Watch]:
         assert self.dag_id
         assert self.run_id
+        return watching(self.dag_id, self.run_id, self.task_ids, self.poll_interval)
+
+    async def _news(self, watch: Watch, patience: float) -> Siblings | None:
         try:
-            siblings = await alook(self.dag_id, self.run_id, self.task_ids)
+            siblings = await watch.news(patience)
         except Exception as error:
             if not self._blind:
                 log.warning("The watched tasks can not be looked at (%s); trying on.", type(error).__name__)
             self._blind = True
             return Siblings(working=False, finished=False)
-        self._blind = False
+        if siblings is not None:
+            self._blind = False
         return siblings
-
-    def _pause(self, light: Light, end: float | None) -> float:
-        now = _now()
-        due = light.wait(now)
-        if end is None:
-            return self.poll_interval if not due else min(self.poll_interval, due)
-        return max(0.0, min(end - now, due if due is not None else end - now))
-
-
-def _now() -> float:
-    return dt.datetime.now(dt.timezone.utc).timestamp()

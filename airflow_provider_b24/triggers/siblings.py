@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 WORKING = frozenset({"running", "deferred"})
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -23,59 +22,81 @@ class Siblings:
     finished: bool
 
     @classmethod
-    def of(cls, task_ids: Iterable[str], states: Mapping[str, str | None]) -> Siblings:
-        """Sum up what Airflow says.
-
-        :param states: state by task id; the parts of an expanded mapped task as ``<task id>_<map index>``.
-            A task of which nothing is said is not in the run any more, and counts as finished.
-        """
-        own = {
-            task_id: [state for key, state in states.items() if re.fullmatch(rf"{re.escape(task_id)}(_\d+)?", key)]
-            for task_id in task_ids
-        }
-        seen = [str(state) for found in own.values() for state in found]
+    def of(cls, states: Iterable[str | None]) -> Siblings:
+        """Sum up the states of one task's instances; where there are none, it is not in the run any more, and over."""
+        seen = [str(state) for state in states]
         return cls(any(state in WORKING for state in seen), all(state in FINISHED for state in seen))
+
+    @classmethod
+    def together(cls, parts: Iterable[Siblings]) -> Siblings:
+        """Sum up several tasks."""
+        seen = list(parts)
+        return cls(any(part.working for part in seen), all(part.finished for part in seen))
+
+
+Stands = dict[str, Siblings]
+"""How tasks stand, by id."""
 
 
 def questions(task_ids: Sequence[str]) -> list[list[str]]:
     """Which tasks may be asked for together.
 
-    Part 1 of a mapped task ``build`` and a task ``build_1`` have the same key in Airflow's answer; such tasks
-    are asked for one by one.
+    Part 1 of a mapped task ``build`` and a task ``build_1`` have the same key in Airflow's answer; such tasks are asked
+    for in two questions.
     """
-    prefixes = {task_id: re.sub(r"_\d+$", "", task_id) for task_id in task_ids}
-    alone = {task_id for task_id, prefix in prefixes.items() if prefix != task_id and prefix in prefixes}
-    alone |= {prefixes[task_id] for task_id in alone}
-    together = [task_id for task_id in task_ids if task_id not in alone]
-    return [[task_id] for task_id in task_ids if task_id in alone] + ([together] if together else [])
+    known = set(task_ids)
+
+    def depth(task_id: str) -> int:
+        prefix = _part_of(task_id)
+        return depth(prefix) + 1 if prefix != task_id and prefix in known else 0
+
+    groups: tuple[list[str], list[str]] = ([], [])
+    for task_id in task_ids:
+        groups[depth(task_id) % 2].append(task_id)
+    return [group for group in groups if group]
+
+
+def stands_of(task_ids: Iterable[str], states: Mapping[str, str | None]) -> Stands:
+    """How tasks stand that were asked for together.
+
+    :param states: state by task id; the parts of an expanded mapped task as ``<task id>_<map index>``.
+    """
+    own: dict[str, list[str | None]] = {task_id: [] for task_id in task_ids}
+    for key, state in states.items():
+        task_id = key if key in own else _part_of(key)
+        if task_id in own:
+            own[task_id].append(state)
+    return {task_id: Siblings.of(found) for task_id, found in own.items()}
 
 
 def look(dag_id: str, run_id: str, task_ids: Sequence[str]) -> Siblings:
-    """The state of other tasks, asked from inside a task."""
+    """How tasks stand together, asked from inside a task of their run."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    return _sum_up(
-        (names, RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=names, run_ids=[run_id]).get(run_id))
-        for names in questions(task_ids)
-    )
+    stands: Stands = {}
+    for names in questions(task_ids):
+        states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=names, run_ids=[run_id])
+        stands |= stands_of(names, states.get(run_id) or {})
+    return Siblings.together(stands.values())
 
 
-async def alook(dag_id: str, run_id: str, task_ids: Sequence[str]) -> Siblings:
-    """The state of other tasks, asked from inside a trigger.
+async def alook(dag_id: str, run_ids: Sequence[str], task_ids: Sequence[str]) -> dict[str, Stands]:
+    """How tasks stand in several runs of a DAG, by run, asked from inside a trigger.
 
     :raises TypeError: for an answer of another kind, which must not be taken for an empty one.
     """
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
-    answers = []
+    stands: dict[str, Stands] = {run_id: {} for run_id in run_ids}
     for names in questions(task_ids):
-        message = GetTaskStates(dag_id=dag_id, task_ids=names, run_ids=[run_id])
+        message = GetTaskStates(dag_id=dag_id, task_ids=names, run_ids=list(run_ids))
         answer = await task_runner.SUPERVISOR_COMMS.asend(message)
         if not isinstance(answer, TaskStatesResult):
             raise TypeError(f"{type(answer).__name__} in answer to {type(message).__name__}")
-        answers.append((names, answer.task_states.get(run_id)))
-    return _sum_up(answers)
+        for run_id in run_ids:
+            stands[run_id] |= stands_of(names, answer.task_states.get(run_id) or {})
+    return stands
 
 
 def can_look_from_trigger() -> bool:
@@ -85,6 +106,6 @@ def can_look_from_trigger() -> bool:
     return hasattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "asend")
 
 
-def _sum_up(answers: Iterable[tuple[list[str], Any]]) -> Siblings:
-    parts = [Siblings.of(names, states or {}) for names, states in answers]
-    return Siblings(any(part.working for part in parts), all(part.finished for part in parts))
+def _part_of(key: str) -> str:
+    """The mapped task, if the key is that of its part."""
+    return re.sub(r"_\d+$", "", key)
