@@ -22,6 +22,7 @@ from airflow_provider_b24.chat.board import SignalBoard, shared_board
 from airflow_provider_b24.chat.rota import Lamp
 from airflow_provider_b24.chat.signals import LASTS
 from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, Light, signal
+from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.batch import BatchReply
 from airflow_provider_b24.rest.errors import (
     AccessDeniedError,
@@ -32,8 +33,10 @@ from airflow_provider_b24.rest.errors import (
     OutcomeUnknownError,
     QueryLimitError,
 )
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan
-from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.ledger import MemoryLedger
+from airflow_provider_b24.rest.pacing import Plan
+from airflow_provider_b24.rest.protocol import Call, Priority, Reply
+from airflow_provider_b24.rest.shared import SharedBucket
 from tests.unit.chat.loops import LoopClock, run_at_once
 
 
@@ -291,14 +294,17 @@ def test_what_nobody_foresaw_ends_nothing(caplog):
 
 def test_where_the_bucket_is_drained_nobody_is_lit_twice_before_all_are_once():
     portal = Portal()
-    bucket, free = LeakyBucket(Plan(50, 2)), 0.0
+    now, free = 0.0, 0.0
+    bucket = SharedBucket(MemoryLedger(lambda: now), Address.of_url("https://example.bitrix24.com"), Plan(50, 2))
 
     def draw(dialogs: list[str]) -> BaseException | None:
-        nonlocal free
-        now = asyncio.get_running_loop().time()
-        while free <= now:
-            free += bucket.draw(free) + 0.01
-        return None if bucket.draw_signal(now) else LowBucketError("skipped")
+        nonlocal now, free
+        until = asyncio.get_running_loop().time()
+        while (now := free) <= until:
+            turn = bucket.draw()
+            free += turn.wait + 0.01
+        now = until
+        return None if bucket.draw(Priority.TYPING).ready else LowBucketError("skipped")
 
     portal.failure = draw
     on(portal, 150, *chats(600))
