@@ -16,10 +16,9 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow_provider_b24.operators.dialog import DialogReadOperator, DialogUnreadOperator, DialogWritingOperator
 from airflow_provider_b24.operators.message import MessageAddOperator
 from airflow_provider_b24.operators.rest import RestOperator
-from airflow_provider_b24.rest import ledger
 from airflow_provider_b24.rest.clock import SystemClock
 from airflow_provider_b24.rest.errors import OperatingLimitError
-from airflow_provider_b24.rest.ledger import HostLedger
+from airflow_provider_b24.rest.ledger import host_ledger
 from airflow_provider_b24.testing import FakePortal
 
 CHAT = "chat2935"
@@ -58,7 +57,8 @@ def meanwhile(lasting, connect, monkeypatch, tmp_path):
     lasting.portal.clear()
     lasting.portal.costs.clear()
     lasting.slept.clear()
-    monkeypatch.setattr(ledger, "_host", HostLedger(str(tmp_path), clock=lambda: time.monotonic() + lasting.ahead))
+    monkeypatch.setenv("B24_LEDGER_DIR", str(tmp_path))
+    monkeypatch.setattr(host_ledger(), "_clock", lambda: time.monotonic() + lasting.ahead)
     monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: lasting.sleep(seconds))
     connect(lasting.portal.connection())
     return lasting
