@@ -16,6 +16,7 @@ _TYPING = "imbot.v2.Chat.InputAction.notify"
 class Telltale:
     """The portal, and a connection to it for each kind of credential.
 
+    :ivar connections: by id, once it has started.
     :ivar secrets: all that there have been so far.
 
     What a connection ``telltale_x`` calls is to be the method ``telltale_x.get``, for it is told its own secrets only.
@@ -31,21 +32,16 @@ class Telltale:
             if credential != "application"
         }
         self._faults: dict[str, list[Fault]] = {}
+        self.connections: dict[str, Mapping[str, Any]] = {}
         self.secrets: set[str] = set()
 
     def start(self, stack: ExitStack) -> None:
         """Start it; it stops with the stack."""
-        self._proxy = stack.enter_context(Proxy())
+        proxy = stack.enter_context(Proxy())
         stack.enter_context(self.portal)
-
-    def connections(self) -> dict[str, Mapping[str, Any]]:
-        """The connections by id."""
-        url = self._proxy.url
-        made: dict[str, Mapping[str, Any]] = {
-            name: CREDENTIALS[kind](self.portal, url) for name, kind in self._credentials.items()
-        }
+        for name, kind in self._credentials.items():
+            self.connections[name] = CREDENTIALS[kind](self.portal, proxy.url)
         self._tell()
-        return made
 
     def refuse(self) -> None:
         """Refuse everything from now on, but the first signal of a bot."""
@@ -59,11 +55,6 @@ class Telltale:
             self._faults[name] = [self.portal.faults.add(fault) for fault in faults]
         self.portal.on_call = self._tell
         self._tell()
-
-    @property
-    def names(self) -> list[str]:
-        """The ids of the connections."""
-        return list(self._credentials)
 
     def _tell(self, _: object = None) -> None:
         for name, kind in self._credentials.items():

@@ -63,8 +63,8 @@ def test_a_portal_that_repeats_what_it_was_told(stage: Stage, failed: dict[str, 
     }
     # It did, and so much was left of it.
     words = "TOLD (HTTP 400): *** ***"
-    assert sum(words in line for line in run.xcom("caught")) == 2 * (len(stage.telltale.names) - 1)
-    assert run.log("caught").count(words) >= len(stage.telltale.names) - 1
+    assert sum(words in line for line in run.xcom("caught")) == 2 * (len(stage.telltale.connections) - 1)
+    assert run.log("caught").count(words) >= len(stage.telltale.connections) - 1
     assert words in run.log("failing")
     assert "could not be lit" in run.log("typing")
 
