@@ -191,6 +191,20 @@ class Bitrix24Hook(BaseHook):
         async for row in client.iterate(method, params, version=version):
             yield row
 
+    def excerpt(self, source: str | BaseException, *, most: int = 3000) -> str:
+        """What a log or an exception says, fit for a message: nothing in it is read as BBCode.
+
+        Neither this connection's secrets are in it nor what Airflow masks in its logs. What is too long loses its
+        beginning. See :mod:`~airflow_provider_b24.chat.text` for what is certain of that.
+
+        :param source: a text; or an exception, which is shown with its traceback and its causes.
+        :param most: the most characters of the excerpt. Default 3,000.
+        """
+        from airflow_provider_b24.chat.text import excerpt, plain
+        from airflow_provider_b24.hooks.masking import masked
+
+        return excerpt(masked(plain(source)), secrets=self._sync_settings().secrets, most=most)
+
     def send_message(
         self,
         dialog_id: str | int,

@@ -47,6 +47,15 @@ def mask(secrets: Iterable[str], *, loop: asyncio.AbstractEventLoop | None = Non
         task.add_done_callback(_telling.discard)
 
 
+def masked(text: str) -> str:
+    """The text as Airflow would write it into a log: without the secrets that it knows of by now."""
+    from airflow.sdk import log
+
+    # Not in every version.
+    redact = getattr(log, "redact", None)
+    return str(redact(text)) if redact is not None else text
+
+
 async def amask(secrets: Iterable[str]) -> None:
     """Like :func:`mask`, done when it returns."""
     found = _forms(secrets)

@@ -21,6 +21,7 @@ _CODE = re.compile(r"(?!\.+\Z)[A-Za-z0-9._~-]+\Z")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~:/\[\]-]+\Z", re.IGNORECASE)
 _IN_WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[^/\s?#\"'<>]+")
 _IN_HEX = re.compile(r"%[0-9A-F]{2}")
+_IN_USERINFO = re.compile(r"(://[^\s/?#:@]*:)[^\s/?#@]+(?=@)")
 _IN_QUERY = re.compile(r"([?&](?:client_secret|refresh_token|access_token|auth|code)=)[^&\s\"'<>]+")
 
 
@@ -231,4 +232,6 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= 4:
             for form in sorted(forms(secret), key=len, reverse=True):
                 text = text.replace(form, "***")
-    return _IN_QUERY.sub(r"\1***", _IN_WEBHOOK.sub(r"\1***", text))
+    for pattern in (_IN_WEBHOOK, _IN_QUERY, _IN_USERINFO):
+        text = pattern.sub(r"\1***", text)
+    return text

@@ -54,7 +54,6 @@ const bbcode = (() => {
   };
 
   const single = (name, value) => {
-    if (name === "br") return "\n";
     if (name === "timestamp") {
       const moment = new Date(1000 * parseInt(value, 10));
       return Number.isNaN(moment.getTime()) ? "" : escape(moment.toLocaleString());
@@ -82,7 +81,7 @@ const bbcode = (() => {
         take(whole(name, value, inner));
         done = end + name.length + 3;
         tag.lastIndex = done;
-      } else if (!closing && ["br", "timestamp", "disk", "icon"].includes(name)) {
+      } else if (!closing && ["timestamp", "disk", "icon"].includes(name)) {
         take(single(name, value));
       } else if (!closing && pairs[name]) {
         const [start, stop] = pairs[name](value);
@@ -106,7 +105,7 @@ const bbcode = (() => {
     const pieces = [];
     let kind = null;
     let fenced = false;
-    for (const line of String(text ?? "").split(/\r\n|\n|\r/)) {
+    for (const line of String(text ?? "").split(/\r\n|\n|\r|\[br\]/i)) {
       if (/^-{54}$|^-{6}$/.test(line.trim())) {
         fenced = !fenced;
         kind = null;

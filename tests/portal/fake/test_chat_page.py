@@ -9,6 +9,8 @@ import pytest
 import requests
 from playwright.sync_api import expect, sync_playwright
 
+from airflow_provider_b24.chat.text import escape
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless",
@@ -174,6 +176,40 @@ def test_formatting(show, call):
     assert box.locator("span[style='font-size:30px']").count() == 1
     assert box.locator("span[style='color:#ff0000']").count() == 1
     assert box.locator(".attach hr").count() == 1
+
+
+LOG = (
+    ">>> report()  # a console\n"
+    "[2026-01-01 12:00:00] [b]ERROR[/b] [user=all]wake up[/user] [send=/drop all]retry[/send] [put=/x]y[/put]\n"
+    "[code]x[/code] [url=https://evil.example]invoice[/url] [img size=small]https://evil.example/i.png [/img]\n"
+    "[br]>>quoted [call=+7999]1[/call] [chat=1]c[/chat] [context=chat1/2]m[/context] [disk=7] [timestamp=1 format=x]\n"
+    "------\nAnna [12:00]\nsigned\n------\n"
+    "rows[0], {'a': [1, 2]} <b>not bold</b> &#91;b&#93;"
+)
+MEANINGS = "b, i, u, s, code, blockquote, .mention, .act, a:text-is('invoice')"
+
+
+def test_what_is_escaped_is_shown_as_it_stands(show, call):
+    page = show()
+    shown = {}
+    for text in (LOG, escape(LOG)):
+        message = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": text})
+        box = page.locator(f'[data-message-id="{message}"] .text')
+        expect(box).to_contain_text("report()")
+        shown[text] = (box.locator(MEANINGS).count(), box.text_content())
+    # the page would have read all of it
+    assert shown[LOG][0] >= 10
+    assert "[user=all]" not in shown[LOG][1]
+    assert shown[escape(LOG)][0] == 0
+    assert shown[escape(LOG)][1].replace("\u200b", "") == LOG
+
+
+def test_a_line_break_tag_ends_a_line_like_any_other(show, call):
+    page = show()
+    message = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": "first[BR]>>second[br]third"})
+    box = page.locator(f'[data-message-id="{message}"]')
+    expect(box.locator("blockquote")).to_have_text("second")
+    expect(box.locator(".text")).to_contain_text("first")
 
 
 def test_nothing_in_a_message_can_run(show, call, page):

@@ -176,6 +176,9 @@ def test_half_of_a_surrogate_pair_has_forms() -> None:
             "/oauth/token/?client_id=x&client_secret=***&refresh_token=*** HTTP",
         ),
         ("/rest/profile?auth=abc", "/rest/profile?auth=***"),
+        ("postgresql+psycopg2://user:w0rd@db:5432/x", "postgresql+psycopg2://user:***@db:5432/x"),
+        ("redis://:w0rd@cache/0 and http://a:b@c", "redis://:***@cache/0 and http://a:***@c"),
+        ("https://acme.example:8443/a@b", "https://acme.example:8443/a@b"),
         ("nothing secret, rest assured: 1/2", "nothing secret, rest assured: 1/2"),
     ],
 )

@@ -1,0 +1,88 @@
+"""Text for messages: words that are not ours, such as those of a log, shown as they are. Light: DAG files import it."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable
+
+from airflow_provider_b24.rest.credentials import redact
+
+# Has no width, is no white space that anything trims, and lets a line break.
+_ZERO = "\u200b"
+
+# A bracket that begins a tag, or ends the text, where it may come to stand before another's.
+_TAG = re.compile(r"\[(?=\s*(?:[/*]|[^\W\d_]|\Z))")
+# The portal turns these into what they stand for, brackets too.
+_ENTITY = re.compile(r"&(?=#\w+;|\w+;)")
+_BREAK = re.compile(r"#(?=BR#)", re.IGNORECASE)
+# Quotes and bots' commands are known by how a line begins.
+_LINE = re.compile(r"(?:\A|(?<=[\r\n]))(?=[^\S\r\n]*(?:>>|/))")
+# Six minus signs begin and end a quote.
+_RULE = re.compile(r"-----(?=-)")
+
+# Colours and other orders to a terminal, then whatever else can not be shown.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_CUT = "…"
+# A cut goes back to the end of a line if there is one so near.
+_NEAR = 200
+
+
+def escape(text: str) -> str:
+    """The text with everything defused that a message would not show as it stands.
+
+    A message's text is BBCode, and the vendor describes no way to escape it. So a character without width (U+200B) is
+    put where it takes apart what would have a meaning. It is not seen; what is escaped already stays as it is.
+
+    As the vendor describes them, all of these are known by characters that stand side by side, so that it is sure to
+    work: tags, with mentions (``[user=all]``), links, images and orders (``[send=…]``, ``[put=…]``, ``[call=…]``);
+    ``[br]``; quotes, which are lines that begin with ``>>`` or stand between rows of minus signs. The same goes for
+    what only the portal's published sources tell: entities such as ``&#91;``, which it turns into brackets on the way;
+    ``#BR#``; and lines that begin with ``/``, by which bots are called.
+
+    Not defused: addresses of web pages, which the portal makes links of. They lead where they say, and
+    ``url_preview=False`` keeps it from opening them. Nor smileys such as ``:)``, nor four spaces, which are shown as a
+    tab. Portals do not read Markdown so far; what it will take is not known.
+
+    Who puts a text together escapes each part that is not his own.
+    """
+    text = _TAG.sub("[" + _ZERO, text)
+    text = _ENTITY.sub("&" + _ZERO, text)
+    text = _BREAK.sub("#" + _ZERO, text)
+    text = _RULE.sub("-----" + _ZERO, text)
+    return _LINE.sub(_ZERO, text)
+
+
+def plain(source: str | BaseException) -> str:
+    """What a log or an exception says, in characters that can be shown and sent.
+
+    Colours and other orders to a terminal are left out.
+
+    :param source: a text; or an exception, which is shown with its traceback and its causes.
+    """
+    text = source if isinstance(source, str) else "".join(traceback.format_exception(source))
+    # Half of a surrogate pair, as in the name of a file, is no character that could be sent.
+    text = text.encode(errors="backslashreplace").decode()
+    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))).strip("\n")
+
+
+def excerpt(source: str | BaseException, *, secrets: Iterable[str] = (), most: int = 3000) -> str:
+    """What a log or an exception says, fit for a message: escaped, and without secrets.
+
+    What is too long loses its beginning, because a traceback says at its end what went wrong; ``…`` stands for what was
+    there.
+
+    :param source: a text; or an exception, which is shown with its traceback and its causes.
+    :param secrets: what must not be shown, in any form. What is secret in URLs is never shown.
+    :param most: the most characters of the excerpt. Default 3,000; the portal cuts messages at 20,000.
+    """
+    # A secret that is coloured in its middle would not be recognised, nor one that is escaped, nor half of one.
+    text = escape(redact(plain(source), secrets))
+    if len(text) <= most:
+        return text
+    begin = len(text) - max(0, most - len(_CUT) - 1)
+    line_end = text.find("\n", begin - 1, begin + _NEAR)
+    # On a line of its own, the mark shows that nothing is missing from the line below.
+    return f"{_CUT}{text[begin:]}" if line_end < 0 else f"{_CUT}\n{text[line_end + 1 :]}"
