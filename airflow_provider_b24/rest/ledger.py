@@ -38,7 +38,7 @@ DIRECTORY_VARIABLE = "B24_LEDGER_DIR"
 
 # How long the lock of a record is tried for, in seconds: it is held for microseconds, so whoever holds it longer has
 # been stopped. An event loop stands still meanwhile.
-_PATIENCE = 0.05
+_PATIENCE = 0.1
 _POLL = 0.0005
 # After this many seconds the disk is tried again; doubled each time, up to the longest.
 _PAUSE, _LONGEST_PAUSE = 1.0, 30.0

@@ -191,7 +191,7 @@ def test_while_the_redis_of_several_hosts_is_away_calls_go_on(portal, connect, c
             return await hook.acall("profile")
 
     with Bitrix24Hook() as hook:
-        assert hook.get_conn().peer.bucket.blocking
+        assert hook.get_conn().peer.ledger.blocking
         assert hook.call("profile") == hook.call("profile") == asyncio.run(profile())
     assert caplog.text.count("Redis (limiter_url) fails with ConnectionError") == 1
     assert "r3disp4ss" not in caplog.text
