@@ -141,8 +141,7 @@ class Dispatcher:
                 sections["result_total"][key] = page.total
             if page.next is not None:
                 sections["result_next"][key] = page.next
-            told = (caller, name) if self.operating.told_in_batches else ()
-            sections["result_time"][key] = self.stamp(started, *told)
+            sections["result_time"][key] = self.stamp(started)
         return {name: as_json_array(section) for name, section in sections.items()}
 
 

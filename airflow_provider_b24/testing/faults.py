@@ -36,6 +36,7 @@ class Fault:
     :param times: how often, ``None`` for always.
     :param after_effect: the call takes effect first, and only its answer suffers. ``slow`` lets the call take
         effect in any case, before or after the wait; ``drip`` always does.
+    :param contains: befalls requests only whose body contains this text, such as a word of a message.
     :param in_batch: befalls sub-commands of a batch and nothing else.
     :param probability: of befalling a call that it could befall.
     :param seed: of the random numbers behind ``probability``.
@@ -62,6 +63,7 @@ class Fault:
     seconds: float | None = None
     location: str = ""
     size: int = 1_000_000
+    contains: str = ""
     hits: int = 0
 
     def __post_init__(self) -> None:
@@ -76,9 +78,9 @@ class Fault:
     def _means(self, method: str) -> bool:
         return self.method == method or (self.method == "*" and method != TOKEN_METHOD)
 
-    def befalls(self, method: str, in_batch: bool) -> bool:
+    def befalls(self, method: str, in_batch: bool, body: bytes = b"") -> bool:
         """Does it happen to this call? Counts it, if so."""
-        if self.in_batch != in_batch or not self._means(method):
+        if self.in_batch != in_batch or not self._means(method) or self.contains.encode() not in body:
             return False
         if self.times is not None and self.hits >= self.times:
             return False
@@ -114,7 +116,7 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def take(self, method: str, *, in_batch: bool) -> Fault | None:
+    def take(self, method: str, *, in_batch: bool, body: bytes = b"") -> Fault | None:
         """The fault of this call, if any."""
         with self._lock:
-            return next((fault for fault in self._faults if fault.befalls(method, in_batch)), None)
+            return next((fault for fault in self._faults if fault.befalls(method, in_batch, body)), None)

@@ -157,7 +157,7 @@ class Gateway:
             try:
                 if bucket is not None and not bucket.admit(request.client.host if request.client else ""):
                     raise PortalError("QUERY_LIMIT_EXCEEDED", "Too many requests", status=503)
-                fault = self.faults.take(record.method, in_batch=False)
+                fault = self.faults.take(record.method, in_batch=False, body=record.body)
                 if fault is not None and not fault.after_effect:
                     await self._strike(fault, record)
                 record.status, answer = 200, await work()

@@ -160,6 +160,10 @@ def test_which_calls_a_fault_befalls(portal, call):
     portal.faults.clear()
     portal.faults.add(Fault("html_502", times=None, probability=0.3, seed=1))
     assert statuses("profile", 40) == first
+    portal.faults.clear()
+    portal.faults.add(Fault("html_502", contains="report 7", times=None))
+    say = [call.session.post(address + "profile", json={"t": f"«report {n}»"}, timeout=5).status_code for n in (6, 7)]
+    assert say == [200, 502]
     with pytest.raises(ValueError, match="unknown kind"):
         Fault("gremlin")
 
