@@ -34,7 +34,9 @@ from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     DeliveryUnknownError,
     NotSentError,
+    OperatingLimitError,
     OutcomeUnknownError,
+    UnexpectedReplyError,
 )
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, as_number
@@ -48,6 +50,8 @@ _MOST_SENDS = 3
 _CLAIM_LASTS = 10.0
 # Pauses between looks into the dialog, in seconds; doubled each time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# A pause longer than this is told in the log.
+_LONG_WAIT = 5.0
 # How far the clocks of a worker and a portal may be apart, in seconds, where only time tells old from new.
 _SKEW = 60.0
 # How long reading the claim and keeping the entry may take, in seconds, before the claim is read again.
@@ -152,6 +156,8 @@ def deliver(peer: Peer, posting: Posting, memory: Memory) -> Delivery:
 
     :return: its id.
     :raises DeliveryUnknownError: if it may or may not have been posted, and the dialog does not tell.
+    :raises OperatingLimitError: if the execution time of a method is used up. Nothing is sent before it comes back;
+        with a lasting store an earlier request may be under way, which the next delivery settles.
     :raises NotSentError: if it certainly was not, because the portal was not reached or gave no usable answer.
     :raises Bitrix24Error: if the portal refuses it.
     """
@@ -290,8 +296,9 @@ def _prepared(
             # It need not be there yet, or may be written by those who can not read it; posting will tell.
             if not caught.permanent:
                 raise
-        if reply is not None:
-            after = max((_id(message) for message in _messages(reply.result)), default=0)
+        messages = None if reply is None else _messages(reply.result)
+        if messages is not None:
+            after = max(map(_id, messages), default=0)
     marks = marks_of(author, posting.message, posting.attach, _uuid(posting, memory, before, claim))
     return _Entry("sent", memory.life, claim, 0.0, posting.dialog_id, posting.readable, after, marks)
 
@@ -302,7 +309,10 @@ def _of_an_earlier_try(peer: Peer, posting: Posting, memory: Memory) -> Generato
     if author is None:
         author = yield from _account(peer)
     marks = marks_of(author, posting.message, posting.attach)
-    return _Entry("sent", memory.life, "", peer.clock.time(), posting.dialog_id, posting.readable, None, marks)
+    now = peer.clock.time()
+    entry = _Entry("sent", memory.life, "", now, posting.dialog_id, posting.readable, None, marks)
+    yield from _write(memory, entry.as_json())
+    return entry
 
 
 def _account(peer: Peer) -> Generator[Step, Any, int]:
@@ -311,7 +321,10 @@ def _account(peer: Peer) -> Generator[Step, Any, int]:
         return int(peer.credential.user_id)
     if peer.account is None:
         reply = yield from converse(peer, Call("profile"))
-        peer.account = int(as_number(reply.result.get("ID")) or 0) if isinstance(reply.result, Mapping) else 0
+        named = as_number(reply.result.get("ID")) if isinstance(reply.result, Mapping) else None
+        if not named:
+            raise UnexpectedReplyError("the portal does not say whose tokens these are", method="profile")
+        peer.account = int(named)
     return peer.account
 
 
@@ -323,6 +336,8 @@ def _settle(
     :param claim: of the one who asks.
     """
     pause = _FIRST_PAUSE
+    seen = peer.clock.time()
+    told = False
     while True:
         began = peer.clock.time()
         sight = _Sight()
@@ -330,7 +345,8 @@ def _settle(
             return entry.id
         over = yield from _claimed_until(peer, memory, claim)
         if entry is not None and entry.stage == "sent":
-            over = max(over, entry.at + peer.patience.late)
+            # It was kept before it was seen here, whatever the clock of who kept it says.
+            over = max(over, min(entry.at, seen) + peer.patience.late)
             sight = yield from _look(peer, entry, memory)
             if sight.id:
                 yield from _keep(memory, entry, sight.id)
@@ -339,13 +355,21 @@ def _settle(
         latest = (yield from _read(memory)) or entry
         if latest == entry:
             if began >= over:
+                if sight.held_back is not None and memory.lasting:
+                    # Who is able to wait without a worker slot does so, and looks again.
+                    raise sight.held_back.with_traceback(None)
                 if sight.problem:
                     raise _unknown(entry, memory, sight)
                 return entry
+            if pause > _LONG_WAIT and not told:
+                told = True
+                until = dt.datetime.fromtimestamp(over, dt.timezone.utc)
+                log.info("A message is not in its dialog yet; %s it may be sent", until.strftime("after %H:%M:%S UTC"))
             yield Wait(min(pause, max(0.05, over - peer.clock.time())))
             pause = min(_LONGEST_PAUSE, 2 * pause)
             latest = (yield from _read(memory)) or entry
-        entry = latest
+        if latest != entry:
+            entry, seen = latest, peer.clock.time()
 
 
 def _claimed_until(peer: Peer, memory: Memory, claim: str) -> Generator[Step, Any, float]:
@@ -364,11 +388,13 @@ class _Sight:
     :ivar id: of the message, or 0.
     :ivar problem: why it can not be said that the message is not there.
     :ivar passing: whether another look may tell more.
+    :ivar held_back: the method's execution time is used up, for a while that is known.
     """
 
     id: int = 0
     problem: str = ""
     passing: bool = False
+    held_back: OperatingLimitError | None = None
 
 
 def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Sight]:
@@ -385,8 +411,13 @@ def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Si
         try:
             reply = yield from converse(peer, _page(entry.dialog, _PAGE, bound))
         except Bitrix24Error as caught:
-            return _Sight(problem=f"the dialog could not be read ({caught.description})", passing=not caught.permanent)
-        page = sorted(_messages(reply.result), key=_id)
+            held_back = caught if isinstance(caught, OperatingLimitError) else None
+            problem = f"the dialog could not be read ({caught.description})"
+            return _Sight(0, problem, not caught.permanent, held_back)
+        messages = _messages(reply.result)
+        if messages is None:
+            return _Sight(problem="the portal's answer has no messages in it", passing=True)
+        page = sorted(messages, key=_id)
         if link is not None and all(_id(message) != link for message in page):
             return _Sight(problem="messages were deleted from the dialog while it was read", passing=True)
         for message in page:
@@ -413,9 +444,9 @@ def _page(dialog_id: str, limit: int, before: int | None = None) -> Call:
     return Call("im.dialog.messages.get", params)
 
 
-def _messages(result: Any) -> list[Mapping[str, Any]]:
+def _messages(result: Any) -> list[Mapping[str, Any]] | None:
     found = result.get("messages") if isinstance(result, Mapping) else None
-    return [message for message in found if isinstance(message, Mapping)] if isinstance(found, list) else []
+    return [message for message in found if isinstance(message, Mapping)] if isinstance(found, list) else None
 
 
 def _id(message: Mapping[str, Any]) -> int:

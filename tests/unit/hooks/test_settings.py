@@ -9,7 +9,6 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_b24.chat.typing import Bot
-from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.settings import read_settings
 from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -146,23 +145,9 @@ def test_the_request_limit(given, plan):
     assert set(PLANS) == {"standard", "enterprise", "unlimited"}
 
 
-@pytest.mark.parametrize(
-    ("given", "seconds"),
-    [
-        ({}, 480),
-        ({"plan": "enterprise"}, 480),
-        ({"plan": " Unlimited"}, 420),
-        ({"plan": "unlimited", "operating_limit": 900}, 900),
-        ({"operating_limit": "60"}, 60),
-    ],
-)
-def test_the_execution_time(given, seconds, monkeypatch):
-    assert extra(**given).operating_limit == seconds
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_BITRIX24_DEFAULT", json.dumps({"conn_type": "bitrix24", "password": URL, "extra": given})
-    )
-    with Bitrix24Hook() as hook:
-        assert hook.get_conn().peer.budget.limit == seconds
+@pytest.mark.parametrize(("given", "late"), [({}, 90), ({"longest_request": "120"}, 180), ({"longest_request": 8}, 12)])
+def test_after_how_long_a_lost_request_is_lost(given, late):
+    assert extra(**given).late == late
 
 
 @pytest.mark.parametrize(
@@ -338,6 +323,8 @@ REFUSED = {
     "no seconds": ({"extra": {"timeout": 0}}, "timeout is 0", "seconds"),
     "seconds backwards": ({"extra": {"timeout": -5}}, "timeout is -5", "seconds"),
     "seconds without an end": ({"extra": {"timeout": "nan"}}, "timeout", "as a number"),
+    "no longest request": ({"extra": {"longest_request": "long"}}, "longest_request", "as a number"),
+    "no time for a request": ({"extra": {"longest_request": 0}}, "longest_request is 0", "in the cloud, after 60"),
     "days": ({"extra": {"timeout": 1e6}}, "timeout is 1e+06", "seconds"),
     "true seconds": ({"extra": {"timeout": True}}, "timeout", "as a number"),
     "a list of seconds": ({"extra": {"timeout": [5]}}, "timeout", "as a number"),
@@ -345,7 +332,6 @@ REFUSED = {
     "no proxy": ({"extra": {"proxy": "user:pr0xypass@proxy"}}, "proxy", "http://proxy.example:3128"),
     "another plan": ({"extra": {"plan": "premium"}}, "plan is 'premium'", "'standard' (50"),
     "no number of requests": ({"extra": {"burst": "many"}}, "burst", "as a number"),
-    "no execution time": ({"extra": {"operating_limit": 0}}, "operating_limit is 0", "480 in the cloud, 420"),
     "less than a request": ({"extra": {"burst": 0.5}}, "burst is 0.5", "at least 1"),
     "no rate": ({"extra": {"rate": 0}}, "rate is 0", "above 0"),
     "a rate backwards": ({"extra": {"rate": -1}}, "rate is -1", "above 0"),
