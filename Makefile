@@ -61,6 +61,10 @@ test: $(STAMP)  ## all tests; ARGS='-k name' passes options to pytest
 demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopback; KEEP=1 leaves them up
 	@$(PY) tools/demo.py $(if $(KEEP),--keep)
 
+.PHONY: chaos
+chaos: $(STAMP)  ## tasks that post are killed and their portal misbehaves: nothing lost, nothing twice; ARGS='--trials 44'
+	@$(PY) tools/chaos.py $(ARGS)
+
 .PHONY: bench
 bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes
 	@$(PY) benchmarks/run.py $(if $(LONG),--long)

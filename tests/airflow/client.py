@@ -109,11 +109,14 @@ class Run:
 
     def tasks(self, task_id: str | None = None) -> list[Task]:
         """The task instances, those of one task by map index."""
-        found = [
-            Task.of(fields)
-            for fields in self.client.get(f"{self._path}/taskInstances", limit=100)["task_instances"]
-            if task_id in (None, fields["task_id"])
-        ]
+        found: list[Task] = []
+        page: list[Any] = []
+        while not found or len(page) == 100:
+            page = self.client.get(f"{self._path}/taskInstances", limit=100, offset=len(found))["task_instances"]
+            found += map(Task.of, page)
+            if not page:
+                break
+        found = [task for task in found if task_id in (None, task.task_id)]
         return sorted(found, key=lambda task: (task.task_id, task.map_index))
 
     def task(self, task_id: str) -> Task:
@@ -147,10 +150,12 @@ class Run:
 
         return until(arrived, f"{task_id} of {self!r} to be {' or '.join(states)}", seconds, self.describe)
 
-    def clear(self, *task_ids: str) -> None:
+    def clear(self, *task_ids: str | tuple[str, int]) -> None:
+        """Clear tasks, or single parts of mapped ones."""
+        ids = [list(task_id) if isinstance(task_id, tuple) else task_id for task_id in task_ids]
         self.client.post(
             f"dags/{self.dag_id}/clearTaskInstances",
-            {"dry_run": False, "dag_run_id": self.run_id, "task_ids": list(task_ids), "only_failed": False},
+            {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ids, "only_failed": False},
         )
 
     def mark(self, task_id: str, state: str) -> None:

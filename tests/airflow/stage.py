@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from airflow_provider_b24.testing import FakePortal, Fault
+from tests.airflow.chaos import SHORT, Chaos
 from tests.airflow.client import Run, until
 from tests.airflow.components import Airflow
 from tests.airflow.metrics import Metrics
@@ -59,7 +60,8 @@ class Stage:
 
     ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
     faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
-    portal in the cloud does; ``telltale`` repeats what it is told. ``metrics`` is where Airflow's own go.
+    portal in the cloud does; ``telltale`` repeats what it is told; ``ruin`` is that of ``chaos``, of which
+    tools/chaos.py makes more. ``metrics`` is where Airflow's own go.
     """
 
     def __init__(self, home: Path) -> None:
@@ -70,6 +72,8 @@ class Stage:
         self.telltale = Telltale()
         self._behind = 0.0
         self.tight = FakePortal(operating_limit=480.0, clock=lambda: time.time() - self._behind)
+        self.ruin = FakePortal()
+        self.chaos = Chaos(self.ruin, len(SHORT), seed=7, kinds=SHORT)
         self.metrics = Metrics()
         self._home = home
         self._started = 0.0
@@ -91,15 +95,17 @@ class Stage:
             "dead": dead,
             # Airflow 3.2 does not know that this one is secret, and would keep it in its audit log.
             "telltale_limiter": self.telltale.connections["telltale_limiter"],
+            **self.chaos.connections(),
         }
 
     def start(self, stack: ExitStack) -> None:
         """Start everything; it stops with the stack."""
-        for portal in (self.portal, self.shaky, self.trouble, self.busy, self.tight):
+        for portal in (self.portal, self.shaky, self.trouble, self.busy, self.tight, self.ruin):
             stack.enter_context(portal)
         self.telltale.start(stack)
         stack.callback(self.metrics.close)
         self.airflow = Airflow(self._home, DAGS, self.connections(), self.metrics.settings())
+        self.airflow.environ |= self.chaos.environ()
         stack.callback(self._stop_airflow)
         self.airflow.start()
         stored = {"stored": self.portal.bot_connection(), **self.telltale.connections}
