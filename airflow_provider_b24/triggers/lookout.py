@@ -22,8 +22,8 @@ _MOST_RUNS = 200
 # that follows from it: an answer that takes so long has waited for others.
 _SHARE = 0.1
 _LONGEST_REST = 0.5
-# No pause is longer, nor shorter, in seconds.
-_LONG, _TICK = 3600.0, 0.001
+# No pause is shorter, in seconds.
+_TICK = 0.001
 
 
 class Watch:
@@ -73,13 +73,13 @@ class Lookout:
 
     def __init__(self) -> None:
         self._watches: dict[Watch, None] = {}
-        self._added = asyncio.Event()
+        self._changed = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
     def add(self, watch: Watch) -> None:
         """Look for one more."""
         self._watches[watch] = None
-        self._added.set()
+        self._changed.set()
         if self._looking is None or self._looking.done():
             # In a context of its own: what it does belongs to no task in particular.
             self._looking = contextvars.Context().run(asyncio.get_running_loop().create_task, self._keep_looking())
@@ -87,14 +87,15 @@ class Lookout:
     def remove(self, watch: Watch) -> bool:
         """Look for one less; whether that was the last."""
         del self._watches[watch]
-        if not self._watches and self._looking is not None:
-            self._looking.cancel()
+        # The one who looks is not cancelled: on Airflow 3.2, a question that is given up leaves its answer to the next
+        # who asks, and the triggerer dies of it.
+        self._changed.set()
         return not self._watches
 
     async def _keep_looking(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            self._added.clear()
+        while self._watches:
+            self._changed.clear()
             begun = loop.time()
             watches = self._next(begun)
             if watches:
@@ -103,10 +104,10 @@ class Lookout:
                     watch.due = begun + watch.every
                 await asyncio.sleep(min(_LONGEST_REST, (loop.time() - begun) * (1 / _SHARE - 1)))
             else:
-                due = min((watch.due for watch in self._watches), default=begun + _LONG)
-                added = asyncio.ensure_future(self._added.wait())
-                await asyncio.wait({added}, timeout=max(_TICK, due - begun))
-                added.cancel()
+                pause = min(watch.due for watch in self._watches) - begun
+                changed = asyncio.ensure_future(self._changed.wait())
+                await asyncio.wait({changed}, timeout=max(_TICK, pause))
+                changed.cancel()
 
     def _next(self, now: float) -> list[Watch]:
         """Those who share the next question: of one DAG, and due, or nearly."""

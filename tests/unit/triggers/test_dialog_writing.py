@@ -26,8 +26,9 @@ WRITING = "im.dialog.writing"
 
 @pytest.fixture(scope="module", autouse=True)
 def warm():
-    """The client library is loaded, which else takes longer than a test's whole time."""
-    importlib.import_module("airflow_provider_b24.rest.aio")
+    """What is imported late is loaded, which else takes longer than a test's whole time."""
+    for name in ("chat.board", "hooks.connection", "hooks.metrics", "hooks.token_store", "rest.aio", "rest.ledger"):
+        importlib.import_module(f"airflow_provider_b24.{name}")
 
 
 @pytest.fixture(autouse=True)

@@ -160,6 +160,39 @@ def test_each_sees_its_own_tasks(supervised):
     run_at_once(main())
 
 
+def test_a_question_that_was_asked_gets_its_answer(supervised):
+    """On Airflow 3.2 an answer that nobody waits for goes to the next who asks, and the triggerer dies."""
+
+    class Answering(Supervisor):
+        given_up = 0
+
+        async def asend(self, message: GetTaskStates) -> TaskStatesResult:
+            try:
+                return await super().asend(message)
+            except asyncio.CancelledError:
+                self.given_up += 1
+                raise
+
+    async def watch() -> None:
+        with watching("dag", "run", ["work"], 2.0) as watch:
+            while True:
+                await watch.news(60)
+
+    async def main() -> None:
+        supervisor = supervised(Answering(base=1.0))
+        before = asyncio.all_tasks()
+        for asking in (True, False):
+            one = asyncio.create_task(watch())
+            await asyncio.sleep(0.5 if asking else 1.5)
+            one.cancel()
+            await asyncio.sleep(10)
+        assert supervisor.given_up == 0
+        assert len(supervisor.questions) == 2
+        assert asyncio.all_tasks() == before, "nobody looks any more"
+
+    run_at_once(main())
+
+
 def test_a_look_that_fails_is_told_once_and_repeated(supervised):
     async def main() -> None:
         supervisor = supervised(Supervisor())
