@@ -66,8 +66,8 @@ chaos: $(STAMP)  ## tasks that post are killed and their portal misbehaves: noth
 	@$(PY) tools/chaos.py $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes
-	@$(PY) benchmarks/run.py $(if $(LONG),--long)
+bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes; CROWD=1 a thousand dialogs
+	@$(PY) benchmarks/run.py $(if $(LONG),--long) $(if $(CROWD),--crowd)
 
 .PHONY: test-oldest
 test-oldest: .venv-oldest/.stamp  ## the tests without Airflow's components, on the oldest Airflow that is supported
