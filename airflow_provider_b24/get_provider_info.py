@@ -176,6 +176,11 @@ def _conn_fields() -> dict[str, Any]:
             "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
             "description": "Instead of the plan's.",
         },
+        "operating_limit": {
+            "label": "Execution time of a method (s)",
+            "schema": {"type": ["number", "null"], "minimum": 1},
+            "description": "What the portal allows in ten minutes. Default: 480, or 420 where the plan is unlimited.",
+        },
         "limiter_url": {
             "label": "Limiter: Redis URL",
             "schema": _SECRET,

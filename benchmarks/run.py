@@ -26,6 +26,7 @@ def main() -> int:
         for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
             del os.environ[name]
         os.environ["AIRFLOW_HOME"] = home
+        os.environ["B24_LEDGER_DIR"] = os.path.join(home, "ledger")
         os.environ["NO_PROXY"] = "127.0.0.1"
         from benchmarks import call_async, call_sync, crowd, draw, import_cost, limit
 

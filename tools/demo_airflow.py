@@ -201,6 +201,7 @@ def environment(home: Path, dags: Path, port: int, connections: Mapping[str, str
         "NO_PROXY": ",".join(filter(None, [kept.get("NO_PROXY"), HOST])),
         "NO_COLOR": "1",
         "AIRFLOW_HOME": str(home),
+        "B24_LEDGER_DIR": str(home / "ledger"),
         **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
         **{f"AIRFLOW_CONN_{conn_id.upper()}": text for conn_id, text in connections.items()},
     }

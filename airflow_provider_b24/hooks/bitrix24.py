@@ -475,6 +475,7 @@ class Bitrix24Hook(BaseHook):
                 settings.credential,
                 **keeping(self.bitrix24_conn_id, settings, self._token_store),
                 plan=settings.plan,
+                operating_limit=settings.operating_limit,
                 # A clock of one's own is not that of the host.
                 ledger=_ledger(settings) if self._clock is None else None,
                 patience=Patience(late=settings.late),

@@ -13,6 +13,7 @@ from airflow_provider_b24.chat.typing import Bot
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.operating import CLOUD_LIMIT, ON_PREMISE_LIMIT
 from airflow_provider_b24.rest.pacing import PLANS, Plan
 from airflow_provider_b24.rest.protocol import as_number
 from airflow_provider_b24.rest.transport import Transport
@@ -37,6 +38,7 @@ EXTRAS = (
     "plan",
     "burst",
     "rate",
+    "operating_limit",
     "limiter_url",
 )
 _SECRET_EXTRAS = ("client_secret", "access_token", "refresh_token", "bot_token")
@@ -62,6 +64,7 @@ class Settings:
     :ivar limiter_url: the Redis server through which several hosts share that limit, or None.
     :ivar late: seconds after which a request without an answer can not take effect any more.
     :ivar redirect_hosts: hosts that a redirect may take the secret to, besides those it may in any case.
+    :ivar operating_limit: seconds of execution time that a method may use in ten minutes.
     """
 
     credential: Webhook | OAuthApp
@@ -72,6 +75,7 @@ class Settings:
     limiter_url: str | None = field(default=None, repr=False)
     late: float = 90.0
     redirect_hosts: tuple[str, ...] = ()
+    operating_limit: float = CLOUD_LIMIT
 
     @property
     def secrets(self) -> set[str]:
@@ -148,6 +152,7 @@ def read_settings(
         limiter_url,
         _late(given),
         _redirect_hosts(given),
+        _operating_limit(given),
     )
 
 
@@ -307,6 +312,19 @@ def _plan(extra: Mapping[str, Any]) -> Plan | None:
             "with the plan 'unlimited', burst and rate go together", advice="Give both, or neither."
         )
     return Plan(burst, rate)
+
+
+def _operating_limit(extra: Mapping[str, Any]) -> float:
+    if "operating_limit" not in extra:
+        return ON_PREMISE_LIMIT if str(extra.get("plan", "")).strip().lower() == "unlimited" else CLOUD_LIMIT
+    limit = _number("operating_limit", extra["operating_limit"])
+    if not 1 <= limit < 86400:
+        raise ConfigurationError(
+            f"operating_limit is {limit:g}",
+            advice="It is how many seconds of execution time a method may use in ten minutes: 480 in the cloud, 420 "
+            "on-premise unless the administrator has set another limit.",
+        )
+    return limit
 
 
 def _number(name: str, value: Any) -> float:

@@ -8,6 +8,7 @@ no business of the ledger: a change is a pure function, the same for all of them
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -37,7 +38,7 @@ DIRECTORY_VARIABLE = "B24_LEDGER_DIR"
 
 # How long the lock of a record is tried for, in seconds: it is held for microseconds, so whoever holds it longer has
 # been stopped. An event loop stands still meanwhile.
-_PATIENCE = 0.05
+_PATIENCE = 0.1
 _POLL = 0.0005
 # After this many seconds the disk is tried again; doubled each time, up to the longest.
 _PAUSE, _LONGEST_PAUSE = 1.0, 30.0
@@ -97,6 +98,15 @@ def unseal(stored: bytes, now: float) -> bytes | None:
     return stored[_HEADER.size : end]
 
 
+def new_lock() -> threading.RLock:
+    """A lock for the threads of a process.
+
+    The same thread gets it twice: Airflow calls ``on_kill`` in a signal handler, and who draws there would otherwise
+    wait for ever for the draw that was interrupted.
+    """
+    return threading.RLock()
+
+
 class MemoryLedger:
     """Records of this process, or of one test.
 
@@ -108,7 +118,7 @@ class MemoryLedger:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._records: dict[str, bytes | None] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         forget_locks_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
@@ -119,7 +129,7 @@ class MemoryLedger:
 
     def forked(self) -> None:
         """This is a new process: whoever held the lock is not in it."""
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
 
 class _File(NamedTuple):
@@ -150,7 +160,7 @@ class HostLedger:
     def __init__(self, directory: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.directory = directory or os.environ.get(DIRECTORY_VARIABLE) or _default_directory()
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._files: dict[str, _File] = {}
         # What this process knows of the records, and what it changed without writing it down.
         self._known: dict[str, bytes | None] = {}
@@ -182,7 +192,7 @@ class HostLedger:
 
     def forked(self) -> None:
         """This is a new process: its lock must be its own, and so must be the files, which the others' locks are on."""
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._unsaved.clear()
         for key in list(self._files):
             self._drop(key)
@@ -219,7 +229,7 @@ class HostLedger:
                     raise OSError(0, "the disk is full")
         finally:
             # Whatever is raised meanwhile, by a signal for example: the lock is not kept.
-            if key in self._files:
+            with suppress(OSError, KeyError):
                 fcntl.flock(self._files[key].number, fcntl.LOCK_UN)
         self._known[key] = record
         if self._unsaved:
@@ -238,7 +248,9 @@ class HostLedger:
                     raise TimeoutError from None
                 time.sleep(_POLL)
                 continue
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
                 found = None
             if found is not None and found.st_nlink and (found.st_dev, found.st_ino) == file.identity:
                 return file.number

@@ -8,7 +8,15 @@ import time
 from typing import Any, TypeVar
 
 from airflow_provider_b24.rest.errors import ConfigurationError
-from airflow_provider_b24.rest.ledger import Change, Ledger, forget_locks_after_fork, host_ledger, seal, unseal
+from airflow_provider_b24.rest.ledger import (
+    Change,
+    Ledger,
+    forget_locks_after_fork,
+    host_ledger,
+    new_lock,
+    seal,
+    unseal,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +72,7 @@ class RedisLedger:
         self._client = client
         self._problems: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._fallback = fallback or host_ledger()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._again = float("-inf")
         self._lost = False
         forget_locks_after_fork(self)
@@ -92,7 +100,7 @@ class RedisLedger:
 
     def forked(self) -> None:
         """This is a new process: its lock must be its own. The connections are, by the package's own means."""
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def _update(self, key: str, change: Change[T]) -> T:
         answer = self._script(keys=[key])

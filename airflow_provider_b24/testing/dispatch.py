@@ -141,7 +141,8 @@ class Dispatcher:
                 sections["result_total"][key] = page.total
             if page.next is not None:
                 sections["result_next"][key] = page.next
-            sections["result_time"][key] = self.stamp(started)
+            told = (caller, name) if self.operating.told_in_batches else ()
+            sections["result_time"][key] = self.stamp(started, *told)
         return {name: as_json_array(section) for name, section in sections.items()}
 
 

@@ -59,6 +59,9 @@ class OperatingBudget:
 
     def __init__(self, limit: float | None, clock: Callable[[], float]) -> None:
         self.limit = limit
+        self.told_in_batches = False
+        """Do the times of a batch's commands tell it, too? The documentation's sample does not, but the vendor's SDK
+        reads it there."""
         self._clock = clock
         self._spent: dict[tuple[str, str], _Spent] = {}
 

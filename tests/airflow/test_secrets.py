@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,13 +72,15 @@ def test_a_portal_that_repeats_what_it_was_told(stage: Stage, failed: dict[str, 
 
 def test_no_secret_in_any_file(stage: Stage, secrets: set[str], failed: dict[str, Scene]) -> None:
     files = {path.relative_to(stage.airflow.home): text for path, text in texts(stage.airflow.home)}
+    ledger = dict(texts(Path(stage.airflow.environ["B24_LEDGER_DIR"])))
 
     # The right ones were read.
     assert any("trigger" in path.name for path in files)
+    assert ledger
     for dag_id in failed:
         assert any(f"dag_id={dag_id}" in str(path) for path in files)
     assert {f"{name}.log" for name in stage.airflow.components} | {"airflow.db"} <= {path.name for path in files}
-    assert found_in(files, secrets) == []
+    assert found_in(files | ledger, secrets) == []
 
 
 def test_no_secret_in_the_database(stage: Stage, secrets: set[str], failed: dict[str, Scene]) -> None:

@@ -39,6 +39,7 @@ EXTRA = {
     "Plan": ("plan", "enterprise"),
     "Requests at once": ("burst", 20),
     "Requests a second": ("rate", 4),
+    "Execution time of a method (s)": ("operating_limit", 900),
     "Limiter: Redis URL": ("limiter_url", "redis://redis.example.com:6379/0"),
 }
 SECRET = ("password", "client_secret", "access_token", "refresh_token", "bot_token", "proxy")

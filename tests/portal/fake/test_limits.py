@@ -44,7 +44,7 @@ def test_a_batch_is_one_request(limited):
 
 def test_connections_tell_the_plan(limited, portal):
     assert "plan" not in limited[0].connection()["extra"]
-    assert portal.connection()["extra"] == {"plan": "unlimited"}
+    assert portal.connection()["extra"]["plan"] == "unlimited"
 
 
 def test_the_operating_budget(open_portal, clock, caller_of):

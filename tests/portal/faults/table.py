@@ -121,7 +121,7 @@ def _peer(world: World, case: Case, ground: Ground, tokens: Tokens) -> Peer:
     if not case.application:
         return Peer(Webhook(address, str(access.user_id), access.webhook_code), **options)
     app = OAuthApp(address, access.client_id, access.client_secret, world.portal.oauth_url)
-    return Peer(app, tokens=MemoryTokenStore(tokens), **options)
+    return Peer(app, tokens=MemoryTokenStore(tokens), authorise="airflow bitrix24 authorize CONN_ID", **options)
 
 
 # in words

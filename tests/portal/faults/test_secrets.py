@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from airflow_provider_b24.chat.typing import Light, foreseen
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.operators.dialog import DialogWritingOperator
 from airflow_provider_b24.operators.rest import RestOperator
-from airflow_provider_b24.rest.ledger import MemoryLedger
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
 from airflow_provider_b24.testing import Fault
@@ -54,17 +54,22 @@ def nothing_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow.sdk._shared.secrets_masker.SecretsMasker.add_mask", lambda *_: None)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ledger")
+
+
 @pytest.fixture(autouse=True)
-def ledger(world: World, monkeypatch: pytest.MonkeyPatch) -> MemoryLedger:
-    """No time passes, and what one test learns of limits is not known to the next."""
+def ledger(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """No time passes, and what one test learns of limits is not known to the next; what is kept on the disk of them."""
     world.clock = FakeClock()
-    ledger = MemoryLedger(world.clock.monotonic)
     monkeypatch.setattr("airflow_provider_b24.rest.peer.SystemClock", lambda: world.clock)
     monkeypatch.setattr("airflow_provider_b24.rest.peer.Patience", lambda **_: PATIENCE)
-    for module in ("ledger", "redis_ledger"):
-        monkeypatch.setattr(f"airflow_provider_b24.rest.{module}.host_ledger", lambda: ledger)
     monkeypatch.setattr("airflow_provider_b24.rest.redis_ledger._ledgers", {})
-    return ledger
+    monkeypatch.setenv("B24_LEDGER_DIR", str(folder))
+    for path in folder.iterdir():
+        path.unlink()
+    return lambda: "\n".join(f"{path.name} {path.read_bytes().decode('latin-1')}" for path in folder.iterdir())
 
 
 @pytest.fixture
@@ -134,7 +139,7 @@ def a_signal(hook: Bitrix24Hook) -> Call:
 @by_credential
 @by_case
 def test_no_failure_shows_a_secret(
-    *, world: World, case: Case, connected: Connected, half: str, logged: Callable[[], str], ledger: MemoryLedger
+    *, world: World, case: Case, connected: Connected, half: str, logged: Callable[[], str], ledger: Callable[[], str]
 ) -> None:
     with case.meets(world, None) as ground:
         connect = partial(connected.anew, ground)
@@ -143,7 +148,7 @@ def test_no_failure_shows_a_secret(
     for error in raised:
         if isinstance(error, Exception):
             light.failed(0.0, foreseen(error))
-    assert found(f"{logged()} {vars(ledger)}", connected.secrets) == []
+    assert found(f"{logged()} {ledger()}", connected.secrets) == []
     assert [leaks(error, connected.secrets) for error in raised] == [[] for _ in raised]
 
 

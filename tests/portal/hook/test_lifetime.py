@@ -183,6 +183,28 @@ def test_both_halves_count_their_requests_together(connect):
     assert Bitrix24Hook("nowhere", clock=clock).get_conn().peer.ledger is not host_ledger()
 
 
+def test_while_the_redis_of_several_hosts_is_away_calls_go_on(portal, connect, caplog):
+    connect(portal.connection(), plan="standard", limiter_url="redis://:r3disp4ss@127.0.0.1:1/0")
+
+    async def profile():
+        async with Bitrix24Hook() as hook:
+            return await hook.acall("profile")
+
+    with Bitrix24Hook() as hook:
+        assert hook.get_conn().peer.ledger.blocking
+        assert hook.call("profile") == hook.call("profile") == asyncio.run(profile())
+    assert caplog.text.count("Redis (limiter_url) fails with ConnectionError") == 1
+    assert "r3disp4ss" not in caplog.text
+
+
+def test_a_limiter_url_that_can_not_be_is_said_by_the_test_button(portal, connect):
+    connect(portal.connection(), limiter_url="http://:r3disp4ss@redis.example")
+    good, sentence = Bitrix24Hook().test_connection()
+    assert not good
+    assert "redis://user:password@" in sentence
+    assert "r3disp4ss" not in sentence
+
+
 def test_an_async_task_may_make_synchronous_calls_too(portal):
     async def main():
         async with Bitrix24Hook() as hook:

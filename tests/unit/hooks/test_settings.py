@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_b24.chat.typing import Bot
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.settings import read_settings
 from airflow_provider_b24.rest.credentials import DEFAULT_OAUTH_URL, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -148,6 +149,25 @@ def test_the_request_limit(given, plan):
 @pytest.mark.parametrize(("given", "late"), [({}, 90), ({"longest_request": "120"}, 180), ({"longest_request": 8}, 12)])
 def test_after_how_long_a_lost_request_is_lost(given, late):
     assert extra(**given).late == late
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 480),
+        ({"plan": "enterprise"}, 480),
+        ({"plan": " Unlimited"}, 420),
+        ({"plan": "unlimited", "operating_limit": 900}, 900),
+        ({"operating_limit": "60"}, 60),
+    ],
+)
+def test_the_execution_time(given, seconds, monkeypatch):
+    assert extra(**given).operating_limit == seconds
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_BITRIX24_DEFAULT", json.dumps({"conn_type": "bitrix24", "password": URL, "extra": given})
+    )
+    with Bitrix24Hook() as hook:
+        assert hook.get_conn().peer.budget.limit == seconds
 
 
 @pytest.mark.parametrize(
@@ -332,6 +352,7 @@ REFUSED = {
     "no proxy": ({"extra": {"proxy": "user:pr0xypass@proxy"}}, "proxy", "http://proxy.example:3128"),
     "another plan": ({"extra": {"plan": "premium"}}, "plan is 'premium'", "'standard' (50"),
     "no number of requests": ({"extra": {"burst": "many"}}, "burst", "as a number"),
+    "no execution time": ({"extra": {"operating_limit": 0}}, "operating_limit is 0", "480 in the cloud, 420"),
     "less than a request": ({"extra": {"burst": 0.5}}, "burst is 0.5", "at least 1"),
     "no rate": ({"extra": {"rate": 0}}, "rate is 0", "above 0"),
     "a rate backwards": ({"extra": {"rate": -1}}, "rate is -1", "above 0"),

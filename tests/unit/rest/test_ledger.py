@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import signal
@@ -90,6 +92,20 @@ def test_a_change_that_fails_changes_nothing(ledger: Ledger) -> None:
     with pytest.raises(ZeroDivisionError):
         ledger.update("count", lambda record, now: (b"9", 1 // 0))
     assert count(ledger) == 2
+
+
+def test_who_interrupts_a_change_by_a_signal_does_not_wait_for_it(ledger: Ledger) -> None:
+    def change(record: bytes | None, now: float) -> tuple[bytes, int]:
+        signal.raise_signal(signal.SIGUSR1)
+        return b"7", counted[0]
+
+    counted: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: counted.append(count(ledger)))
+    try:
+        assert ledger.update("count", change) == 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert count(ledger) == 8
 
 
 def test_threads_lose_no_change(ledger: Ledger) -> None:
@@ -248,6 +264,8 @@ def test_processes_that_are_killed_at_any_moment_leave_a_record_that_counts(host
             try:
                 while True:
                     count(host)
+                    # Not all the time: a lock has no queue.
+                    time.sleep(0.0001)
             finally:
                 os._exit(1)
         own = 0
@@ -333,6 +351,17 @@ def test_a_link_in_place_of_a_record_is_not_followed(host: HostLedger, directory
     assert count(host) == 1
     assert (tmp_path / "precious").read_text() == "precious"
     assert host._told
+
+
+def test_a_disk_without_locks_is_told(
+    host: HostLedger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert [count(host), count(host)] == [1, 2]
+    assert "No locks available" in caplog.text
 
 
 def test_a_full_disk_is_told(
