@@ -161,7 +161,7 @@ class LeakyBucket:
         silent = over <= self._horizon and self._now - self._quiet_from >= self._silence(ahead)
         if over + ahead > self._horizon and silent:
             ahead = 0
-            queue.served = place
+            queue.served = max(queue.served, place)
             if priority is Priority.BULK:
                 self._queues[Priority.WORK].serve_all()
 

@@ -224,6 +224,22 @@ def test_who_waits_farther_behind_believes_later_that_nobody_comes() -> None:
     assert bucket.draw(9.5, ticket=last).ready
 
 
+def test_who_comes_late_takes_no_place_from_those_behind() -> None:
+    """Bulk that comes after one that was behind it, and finds work before it that is gone."""
+    bucket = Drawn(Plan(50, 2))
+    for _ in range(49):
+        bucket.draw(0.0)
+    late, *_, last = [bucket.draw(0.0, Priority.BULK).ticket for _ in range(10)]
+    assert bucket.draw(9.0, Priority.BULK, ticket=last).ready
+    for _ in range(80):
+        bucket.draw(9.0)
+    assert bucket.draw(19.0, Priority.BULK, ticket=late).ready
+    while (work := bucket.draw(19.0)).ready:
+        pass
+    # Before it are that work, and eight of the ten.
+    assert bucket.draw(19.0, Priority.BULK).whole == work.whole + 9 * 0.5
+
+
 def test_who_gives_up_its_place_lets_those_behind_move_up() -> None:
     bucket = Drawn(Plan(50, 2))
     tickets = [bucket.draw(0.0).ticket for _ in range(100)]
