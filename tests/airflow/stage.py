@@ -61,7 +61,8 @@ class Stage:
     ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
     faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
     portal in the cloud does; ``telltale`` repeats what it is told; ``ruin`` is that of ``chaos``, of which
-    tools/chaos.py makes more. ``metrics`` is where Airflow's own go.
+    tools/chaos.py makes more; ``tokens`` is for applications, whose tokens expire there. ``metrics`` is where
+    Airflow's own go.
     """
 
     def __init__(self, home: Path) -> None:
@@ -74,12 +75,16 @@ class Stage:
         self.tight = FakePortal(operating_limit=480.0, clock=lambda: time.time() - self._behind)
         self.ruin = FakePortal()
         self.chaos = Chaos(self.ruin, len(SHORT), seed=7, kinds=SHORT)
+        self.tokens = FakePortal()
         self.metrics = Metrics()
         self._home = home
         self._started = 0.0
 
     def connections(self) -> dict[str, Mapping[str, Any]]:
         """What Airflow has in its environment; others are in its database."""
+        names = ("tokens_task", "tokens_trigger", "tokens_callback", "tokens_stored")
+        self.applications = {name: self.tokens.oauth_connection() for name in names}
+        self.unauthorised = self.tokens.oauth_connection(authorised=False)
         with FakePortal() as gone:
             dead = gone.connection()
         self.dead_code = dead["password"]
@@ -96,11 +101,13 @@ class Stage:
             # Airflow 3.2 does not know that this one is secret, and would keep it in its audit log.
             "telltale_limiter": self.telltale.connections["telltale_limiter"],
             **self.chaos.connections(),
+            **{name: fields for name, fields in self.applications.items() if name != "tokens_stored"},
+            "tokens_none": self.unauthorised,
         }
 
     def start(self, stack: ExitStack) -> None:
         """Start everything; it stops with the stack."""
-        for portal in (self.portal, self.shaky, self.trouble, self.busy, self.tight, self.ruin):
+        for portal in (self.portal, self.shaky, self.trouble, self.busy, self.tight, self.ruin, self.tokens):
             stack.enter_context(portal)
         self.telltale.start(stack)
         stack.callback(self.metrics.close)
@@ -109,6 +116,7 @@ class Stage:
         stack.callback(self._stop_airflow)
         self.airflow.start()
         stored = {"stored": self.portal.bot_connection(), **self.telltale.connections}
+        stored["tokens_stored"] = self.applications["tokens_stored"]
         del stored["telltale_limiter"]
         for conn_id, connection in stored.items():
             self.airflow.store_connection(conn_id, connection)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.airflow
 
 @pytest.fixture(scope="module")
 def talkative(stage: Stage) -> Scene:
+    stage.tokens.expire_tokens()
     scene = stage.play("talkative")
     scene.run.wait()
     return scene
@@ -43,7 +44,7 @@ def secrets_of(portal: FakePortal) -> set[str]:
 @pytest.fixture(scope="module")
 def secrets(stage: Stage, failed: dict[str, Scene]) -> set[str]:
     """Every form of every secret there is."""
-    portals = (stage.portal, stage.shaky, stage.trouble, stage.busy, stage.ruin)
+    portals = (stage.portal, stage.shaky, stage.trouble, stage.busy, stage.ruin, stage.tokens)
     found = {secret for portal in portals for secret in secrets_of(portal)} | {stage.dead_code}
     assert len(found) >= 2 * len(portals) + 4
     assert len(stage.telltale.secrets) >= 9
@@ -104,6 +105,10 @@ def test_a_printed_secret_is_masked(stage: Stage, secrets: set[str], talkative: 
     assert "the code is ***" in log
     assert "/rest/1/***" in log
     assert "bot_token is ***" in talkative.run.log("prints_bot_token")
+    renewed = talkative.run.log("prints_renewed_tokens")
+    assert "the access token is ***" in renewed
+    assert "the refresh token is ***" in renewed
+    assert "the Variable is ***" in renewed
     assert "the code was ***" in talkative.run.log("fails_with_the_code")
     assert found_in(dict(texts(stage.airflow.home / "logs")), secrets) == []
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Variable, task
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 
@@ -28,6 +29,15 @@ with DAG("talkative", schedule=None):
             logging.getLogger(__name__).warning("%s is %s", name, value)
 
     @task
+    def prints_renewed_tokens():
+        with Bitrix24Hook("tokens_task") as hook:
+            hook.call("profile")
+            tokens: Any = hook.get_conn().peer.current
+        print("the access token is", tokens.access_token)  # noqa: T201
+        print("the refresh token is", tokens.refresh_token)  # noqa: T201
+        print("the Variable is", Variable.get("bitrix24_tokens_tokens_task"))  # noqa: T201
+
+    @task
     def fails_with_the_code():
         hook = Bitrix24Hook("by_url")
         hook.call("profile")
@@ -36,4 +46,5 @@ with DAG("talkative", schedule=None):
 
     prints_the_code()
     prints_a_token.override(task_id="prints_bot_token")("bot")
+    prints_renewed_tokens()
     fails_with_the_code()
