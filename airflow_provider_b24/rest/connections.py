@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -92,6 +93,30 @@ class _Bytes(io.RawIOBase):
             self._user.close()
 
 
+class _Outer:
+    """The TLS connection to a proxy, for the one to the portal that goes through it.
+
+    urllib3 reads from it until a record of the inner one is whole, however many pieces that takes.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        object.__setattr__(self, "_sock", sock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # It counts its users there.
+        setattr(self._sock, name, value)
+
+    def recv(self, size: int) -> bytes:
+        left = bounds.left()
+        if left < (self._sock.gettimeout() or math.inf):
+            self._sock.settimeout(left)
+        data: bytes = self._sock.recv(size)
+        return data
+
+
 class _Answer(HTTPResponse):
     """An answer that is read through :class:`_Bytes`."""
 
@@ -135,6 +160,9 @@ class _OnTime:
         except (OSError, HTTPException, urllib3.exceptions.HTTPError) as error:
             # The one exception that says that no request has left.
             raise urllib3.exceptions.NewConnectionError(self, "not connected") from error  # type: ignore[arg-type]
+
+    def _connect_tls_proxy(self, *args: Any, **options: Any) -> Any:
+        return _Outer(super()._connect_tls_proxy(*args, **options))  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         if len(data) <= _PIECE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +16,22 @@ class Proxy:
     """Listens on 127.0.0.1 and connects to wherever it is asked to, always on this machine.
 
     :param answer: instead of connecting: these bytes, then the end of the connection (None: silence).
+    :param tls: speak TLS with this context.
+    :param drips: hand what the server sends on byte by byte, a hundred a second.
     :ivar asked: first line and ``Proxy-Authorization`` of every request.
     """
 
-    def __init__(self, *, answer: bytes | None = b"", connects: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        answer: bytes | None = b"",
+        connects: bool = True,
+        tls: ssl.SSLContext | None = None,
+        drips: bool = False,
+    ) -> None:
+        self._tls = tls
+        self._drips = drips
+        self._over = threading.Event()
         self.asked: list[tuple[str, str | None]] = []
         self._answer = answer
         self._connects = connects
@@ -30,12 +43,13 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Proxy:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._over.set()
         for sock in (self._server, *self._sockets):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -61,6 +75,9 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError):
+            if self._tls is not None:
+                client = self._tls.wrap_socket(client, server_side=True)
+                self._sockets.append(client)
             head = b""
             while b"\r\n\r\n" not in head:
                 data = client.recv(65536)
@@ -92,10 +109,27 @@ class Proxy:
             else:
                 server.sendall(head)
             self._start(_pump, client, server)
-            _pump(server, client)
+            _pump(server, _Slow(client, self._over) if self._drips else client)
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+class _Slow:
+    """The sending half of a socket, byte by byte."""
+
+    def __init__(self, sock: socket.socket, over: threading.Event) -> None:
+        self._sock = sock
+        self._over = over
+
+    def sendall(self, data: bytes) -> None:
+        for at in range(len(data)):
+            self._sock.sendall(data[at : at + 1])
+            if self._over.wait(0.01):
+                return
+
+    def shutdown(self, how: int) -> None:
+        self._sock.shutdown(how)
+
+
+def _pump(source: socket.socket, target: socket.socket | _Slow) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

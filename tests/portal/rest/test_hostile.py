@@ -20,6 +20,7 @@ from airflow_provider_b24.rest.transport import Transport
 from tests.portal.rest.certificates import Authority
 from tests.portal.rest.drivers import QUICK, SECRETS, MakeDriver, webhook_peer
 from tests.portal.rest.leaks import leaks
+from tests.portal.rest.proxies import Proxy
 from tests.portal.rest.scripted import Answer, Pour, Raw, Scripted, ok
 
 READ = Call("crm.item.get", {"id": 7})
@@ -170,6 +171,34 @@ def test_the_answer_of_a_proxy_drips(driver: MakeDriver) -> None:
     with Scripted([drip(b"HTTP/1.1 200 Connected\r\n" + b"X: y\r\n" * 50)], forever=True) as proxy:
         settings = dataclasses.replace(SHORT, proxy=proxy.url)
         with driver(webhook_peer("https://acme.bitrix24.com"), settings) as client:
+            begin = time.monotonic()
+            with pytest.raises(NotSentError, match="no connection in time"):
+                client.call(WRITE, patience=Patience(tries=1))
+            assert time.monotonic() - begin < IN_TIME
+
+
+def test_tls_inside_of_tls(driver: MakeDriver, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    tls = authority.context()
+    with Scripted([ok(1), DRIPS["the body"], ok(3)], tls=tls) as server, Proxy(tls=tls) as proxy:
+        settings = trusting(authority, proxy=proxy.url, read_timeout=5.0, deadline=5.0)
+        with driver(webhook_peer(server.url), settings) as client:
+            assert client.call(READ).result == 1
+            begin = time.monotonic()
+            with pytest.raises(OutcomeUnknownError, match=LATE):
+                client.call(WRITE, patience=Patience(answer=0.1))
+            assert time.monotonic() - begin < IN_TIME
+            assert client.call(READ).result == 3
+    assert len(proxy.asked) == 2
+
+
+def test_tls_inside_of_tls_drips(driver: MakeDriver, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Even its handshake takes half a minute; no single byte is late.
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    tls = authority.context()
+    with Scripted([ok(1)], tls=tls) as server, Proxy(tls=tls, drips=True) as proxy:
+        settings = trusting(authority, proxy=proxy.url, connect_timeout=0.5, deadline=1.0)
+        with driver(webhook_peer(server.url), settings) as client:
             begin = time.monotonic()
             with pytest.raises(NotSentError, match="no connection in time"):
                 client.call(WRITE, patience=Patience(tries=1))
