@@ -110,6 +110,7 @@ def test_it_says_what_it_needs(metadata: Message) -> None:
         "apache-airflow",
         "requests",
         "httpx",
+        "anyio",
         "pendulum",
     }
     assert "apache-airflow<4,>=3.2" in needed
