@@ -115,21 +115,16 @@ def failures(connect: Callable[[], None]) -> Iterator[BaseException]:
 
 
 async def afailures(connect: Callable[[], None]) -> list[BaseException]:
-    """What is raised where a coroutine reads, which it tries again, and where a signal is sent."""
-
-    async def send_signal(hook: Bitrix24Hook) -> None:
+    """What is raised where a coroutine reads, which it tries again, or where a bot's signal is sent."""
+    connect()
+    async with Bitrix24Hook() as hook:
         client = await hook.aget_conn()
-        await client.call(a_signal(hook), patience=ONCE)
-
-    raised: list[BaseException] = []
-    for work in (lambda hook: hook.acall(READ, {"DIALOG_ID": DIALOG}), send_signal):
-        connect()
-        async with Bitrix24Hook() as hook:
-            try:
-                await work(hook)
-            except Exception as error:
-                raised.append(error)
-    return raised
+        call = a_signal(hook) if hook._sync_settings().bot else Call(READ, {"DIALOG_ID": DIALOG})
+        try:
+            await client.call(call)
+        except Exception as error:
+            return [error]
+    return []
 
 
 def a_signal(hook: Bitrix24Hook) -> Call:
