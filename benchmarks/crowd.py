@@ -123,10 +123,8 @@ class Crowd:
         }
         self._run("airflow", "db", "migrate")
         self._run("airflow", "dags", "reserialize")
-        # In the database, where they are asked for; the naive way knows nothing of limits.
-        ours = portal.connection()
-        for conn_id, fields in {"crowd": ours, "naive": {**ours, "extra": {"plan": "unlimited"}}}.items():
-            self._run("airflow", "connections", "add", conn_id, "--conn-json", json.dumps(fields))
+        # In the database, where it is asked for through the triggerer's supervisor.
+        self._run("airflow", "connections", "add", "crowd", "--conn-json", json.dumps(portal.connection()))
 
     def measure(self, name: str, seconds: float) -> Part:
         """Let the triggerer hold the tasks of a part for so long."""
@@ -165,7 +163,7 @@ class Crowd:
                 kwargs = {"target_time": until}
             elif name == "naive":
                 path = "benchmarks.naive.NaiveTrigger"
-                kwargs = {"bitrix24_conn_id": "naive", "dialog_id": dialog, "until": until}
+                kwargs = {"conn_id": "crowd", "dialog_id": dialog, "until": until}
             elif name == "keep_for":
                 kwargs["until"] = until
             else:
@@ -247,12 +245,7 @@ def main(minutes: float = MINUTES, dialogs: int = DIALOGS, chosen: Sequence[str]
         return []
     ours, naive = parts["keep_for"], parts["naive"]
     more, much_more = (part.cores - parts["airflow"].cores for part in (ours, naive))
-    good = (
-        more < MOST_CORES
-        and ours.rate <= MOST_REQUESTS
-        and not ours.refused
-        and min(ours.lit) >= LEAST_LIT
-    )
+    good = more < MOST_CORES and ours.rate <= MOST_REQUESTS and not ours.refused and min(ours.lit) >= LEAST_LIT
     return [
         Result(
             f"processor time to keep {dialogs} dialogs lit, beside one request for each signal",
