@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 
 from airflow_provider_b24.hooks import token_store
 from airflow_provider_b24.hooks.token_store import VariableTokenStore, store_for
@@ -243,6 +247,30 @@ def test_a_callback_that_an_executor_runs_renews_nothing(place, monkeypatch):
     assert renewal_refused() == "", "the dag-processor"
     place("server", comms(), AIRFLOW_CTX_DAG_ID="a task's")
     assert renewal_refused() == ""
+
+
+def note_down(path):
+    """What a callback is told."""
+    Path(path).write_text(renewal_refused())
+
+
+if find_spec("airflow.sdk.execution_time.callback_supervisor") is not None:
+
+    def test_airflow_runs_such_a_callback_in_a_place_that_is_known(tmp_path, monkeypatch):
+        from airflow.sdk.execution_time import callback_supervisor
+
+        monkeypatch.setattr(callback_supervisor, "MIN_HEARTBEAT_INTERVAL", 0.05)
+        nobody: Any = None
+        callback = callback_supervisor.CallbackSubprocess.start(
+            id=str(uuid.uuid4()),
+            callback_path=f"{note_down.__module__}.note_down",
+            callback_kwargs={"path": str(tmp_path / "note")},
+            dag_rel_path=Path(),
+            client=nobody,
+            logger=structlog.get_logger(),
+        )
+        assert callback.wait() == 0
+        assert "A callback that an executor runs may not write Variables" in (tmp_path / "note").read_text()
 
 
 def test_a_test_on_a_worker_renews_nothing(place):
