@@ -304,7 +304,7 @@ def error_text(payload: Mapping[str, Any]) -> tuple[str, str]:
         fields = error.get("validation")
         if isinstance(fields, list):
             details = [
-                f"{_text(item.get('field'))}: {_text(item.get('message'))}"
+                f"{_text(item.get('field'))}: {_text(item.get('message'))}".rstrip()
                 for item in fields
                 if isinstance(item, Mapping)
             ]
