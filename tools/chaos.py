@@ -75,7 +75,11 @@ def play(trials: int, seed: int, minutes: float) -> bool:
         chaos = Chaos(portal, trials, seed)
         print(f"{trials} trials of {len(KINDS)} kinds, seed {seed}; Airflow starts …", flush=True)
         airflow = Airflow(home, DAGS, chaos.connections())
-        airflow.environ |= {**chaos.environ(), "AIRFLOW__CORE__PARALLELISM": str(AT_ONCE)}
+        airflow.environ |= {
+            **chaos.environ(),
+            "AIRFLOW__CORE__PARALLELISM": str(AT_ONCE),
+            "B24_LEDGER_DIR": str(home / "ledger"),
+        }
         try:
             airflow.start()
             begun = time.monotonic()
