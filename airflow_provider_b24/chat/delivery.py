@@ -201,7 +201,7 @@ def _attempt(
 
     :param before: the entry that allows it.
     """
-    yield from _write(memory, {"claim": claim, "at": peer.clock.time()}, _CLAIM)
+    yield from _write(memory, {"claim": claim, "at": peer.clock.time(), "life": memory.life}, _CLAIM)
     failure: Bitrix24Error | None = None
     try:
         entry = yield from _prepared(peer, posting, memory, before, claim)
@@ -378,6 +378,8 @@ def _claimed_until(peer: Peer, memory: Memory, claim: str) -> Generator[Step, An
     at = as_number(claimed.get("at")) or 0.0
     # A claim from the future was made by a clock that goes wrong.
     theirs = claimed.get("claim") not in (None, "", claim) and at < peer.clock.time() + _CLAIM_LASTS
+    # A task that was cleared posts anew, whoever of its former life may be about to.
+    theirs = theirs and (memory.any_life or claimed.get("life") == memory.life)
     return at + _CLAIM_LASTS if theirs else 0.0
 
 
