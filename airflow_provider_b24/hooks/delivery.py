@@ -41,13 +41,14 @@ def memory_of(context: Mapping[str, Any], name: str, *, post_again_when_cleared:
     # A clear raises max_tries, a retry leaves it as it is.
     most = getattr(ti, "max_tries", None)
     seed = str(getattr(ti, "id", ""))
+    key = f"{_PREFIX}{name}"
     try:
         store = context["task_state_store"]
     except KeyError:
-        return Memory(since=_earliest(context, ti, most), seed=seed)
+        return Memory(key=key, since=_earliest(context, ti, most), seed=seed)
     return Memory(
         _StateStore(store),
-        f"{_PREFIX}{name}",
+        key,
         lasting=True,
         life=str(most),
         any_life=not post_again_when_cleared,

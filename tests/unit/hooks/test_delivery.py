@@ -58,6 +58,12 @@ def test_without_a_store_a_retry_knows_when_the_run_began(more, since):
     assert (memory.since, memory.lasting) == (since, False)
 
 
+@pytest.mark.parametrize("store", [{}, {"task_state_store": Accessor()}])
+def test_two_messages_of_a_task_are_two(store):
+    first, second = (memory_of(context(**store), name) for name in ("summary", "details"))
+    assert (first.seed, first.key) != (second.seed, second.key), "a bot's UUID is made of these"
+
+
 @pytest.mark.parametrize("given", [{}, {"ti": SimpleNamespace()}, {"ti": SimpleNamespace(max_tries=1)}])
 def test_a_context_that_says_nothing(given):
     memory = memory_of(given, "m")
