@@ -225,9 +225,10 @@ def _send(
     outcome: Any = None
     result: Any = None
     failure: Bitrix24Error | None = None
+    failed: Bitrix24Error | None = None
     while True:
         try:
-            step = conversation.send(outcome)
+            step = conversation.send(outcome) if failed is None else conversation.throw(failed)
         except StopIteration as stop:
             result = stop.value.result
             break
@@ -254,7 +255,11 @@ def _send(
             if peer.clock.time() - began < quick:
                 break
             quick *= 2
-        outcome = yield step
+        failed = None
+        try:
+            outcome = yield step
+        except Bitrix24Error as caught:
+            failed = caught
     if failure is not None:
         if not failure.effect_unknown:
             return failure

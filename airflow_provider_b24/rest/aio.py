@@ -19,6 +19,7 @@ from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
+from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
@@ -101,18 +102,23 @@ class AsyncClient:
 
     async def _drive(self, conversation: Generator[Step, Any, T]) -> T:
         outcome: Any = None
+        failure: Bitrix24Error | None = None
         try:
             while True:
-                step = conversation.send(outcome)
-                if isinstance(step, Send):
-                    outcome = await self._exchange(step.request, step.deadline)
-                elif isinstance(step, Wait):
-                    await self.peer.clock.asleep(step.seconds)
-                    outcome = None
-                elif isinstance(step, Ask):
-                    outcome = await asyncio.to_thread(step.question) if step.blocking else step.question()
-                else:
-                    outcome = await self._renew(step)
+                step = conversation.send(outcome) if failure is None else conversation.throw(failure)
+                failure = None
+                try:
+                    if isinstance(step, Send):
+                        outcome = await self._exchange(step.request, step.deadline)
+                    elif isinstance(step, Wait):
+                        await self.peer.clock.asleep(step.seconds)
+                        outcome = None
+                    elif isinstance(step, Ask):
+                        outcome = await asyncio.to_thread(step.question) if step.blocking else step.question()
+                    else:
+                        outcome = await self._renew(step)
+                except Bitrix24Error as error:
+                    failure = error.with_traceback(None)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:

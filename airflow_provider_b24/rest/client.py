@@ -115,18 +115,23 @@ class Client:
 
     def _drive(self, conversation: Generator[Step, Any, T]) -> T:
         outcome: Any = None
+        failure: Bitrix24Error | None = None
         try:
             while True:
-                step = conversation.send(outcome)
-                if isinstance(step, Send):
-                    outcome = self._exchange(step.request, step.deadline)
-                elif isinstance(step, Wait):
-                    self.peer.clock.sleep(step.seconds)
-                    outcome = None
-                elif isinstance(step, Ask):
-                    outcome = step.question()
-                else:
-                    outcome = self._renew(step)
+                step = conversation.send(outcome) if failure is None else conversation.throw(failure)
+                failure = None
+                try:
+                    if isinstance(step, Send):
+                        outcome = self._exchange(step.request, step.deadline)
+                    elif isinstance(step, Wait):
+                        self.peer.clock.sleep(step.seconds)
+                        outcome = None
+                    elif isinstance(step, Ask):
+                        outcome = step.question()
+                    else:
+                        outcome = self._renew(step)
+                except Bitrix24Error as error:
+                    failure = error.with_traceback(None)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:

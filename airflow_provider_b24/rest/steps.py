@@ -1,4 +1,8 @@
-"""What a conversation asks of the driver that carries it out."""
+"""What a conversation asks of the driver that carries it out.
+
+Where the driver fails with an error of ours, it throws that into the conversation: that alone knows what has been done
+before.
+"""
 
 from __future__ import annotations
 

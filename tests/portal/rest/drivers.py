@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.steps import Step
 from airflow_provider_b24.rest.transport import Transport
 from tests.unit.rest.clocks import FakeClock
 
@@ -40,6 +41,9 @@ class SyncDriver:
 
     def batch(self, calls: Mapping[Hashable, Call] | Sequence[Call], **options: Any) -> BatchReply[Any]:
         return self.client.batch(calls, **options)
+
+    def run(self, conversation: Callable[[Peer], Generator[Step, Any, Any]]) -> Any:
+        return self.client.run(conversation)
 
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         return list(self.client.iterate(method, params, **options))
@@ -87,6 +91,9 @@ class AsyncDriver:
 
     def batch(self, calls: Mapping[Hashable, Call] | Sequence[Call], **options: Any) -> BatchReply[Any]:
         return self._loop.run_until_complete(self.client.batch(calls, **options))
+
+    def run(self, conversation: Callable[[Peer], Generator[Step, Any, Any]]) -> Any:
+        return self._loop.run_until_complete(self.client.run(conversation))
 
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         async def read() -> list[Any]:
