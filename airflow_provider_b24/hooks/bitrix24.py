@@ -66,7 +66,8 @@ class Bitrix24Hook(BaseHook):
         self.bitrix24_conn_id = bitrix24_conn_id
         self._token_store = token_store
         self._clock = clock
-        self._lock = threading.Lock()
+        # Got twice by the same thread: on_kill is called in a signal handler.
+        self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._peer: Peer | None = None
         self._client: Client | None = None

@@ -25,6 +25,7 @@ from airflow_provider_b24.rest.connections import Adapter, bounds
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.ledger import call_after_fork, new_lock
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
@@ -61,12 +62,9 @@ class Client:
     def __init__(self, peer: Peer, settings: transport.Transport | None = None) -> None:
         self.peer = peer
         self.settings = settings or transport.Transport()
-        self._renewing = threading.Lock()
-        self._renewals: dict[str, Future[Tokens]] = {}
-        self._pooling = threading.Lock()
         self._used = peer.clock.monotonic()
-        # An adapter without a session: that would keep cookies, and prepare to follow redirects by itself.
-        self._adapter = Adapter(pool_connections=4, pool_maxsize=self.settings.connections)
+        self.forked()
+        call_after_fork(self)
         self._options: dict[str, dict[str, Any]] = {}
         if isinstance(self.settings.verify, str):
             transport.ssl_context(self.settings.verify)
@@ -85,6 +83,16 @@ class Client:
     def close(self) -> None:
         """Close the connections. The client may be used again; it opens new ones."""
         self._adapter.close()
+
+    def forked(self) -> None:
+        """This is a new process: locks, renewals and connections of the other one are not its own.
+
+        Whoever asked on a connection that both have could get the other's answer.
+        """
+        self._renewing = new_lock()
+        self._renewals: dict[str, Future[Tokens]] = {}
+        # An adapter without a session: that would keep cookies, and prepare to follow redirects by itself.
+        self._adapter = Adapter(pool_connections=4, pool_maxsize=self.settings.connections)
 
     def call(self, call: Call, *, patience: Patience | None = None) -> Reply:
         """Carry out one call.
@@ -143,9 +151,11 @@ class Client:
         with self._renewing:
             renewal = self._renewals.get(step.stale)
             if renewal is None:
-                renewal = self._renewals[step.stale] = Future()
+                renewal = Future()
                 work = partial(copy_context().run, self._renewed, step, renewal)
                 threading.Thread(target=work, name="bitrix24-renewal").start()
+                # Not before: had no thread begun, all others would wait for it for ever.
+                self._renewals[step.stale] = renewal
         try:
             error = renewal.exception(step.within)
         except FutureTimeoutError:
@@ -168,6 +178,14 @@ class Client:
 
     def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         self._drop_stale_connections()
+        # Given back at the end: this may be a signal handler, in the midst of another exchange.
+        outer = bounds.until, bounds.room
+        try:
+            return self._exchanged(request, deadline)
+        finally:
+            bounds.until, bounds.room = outer
+
+    def _exchanged(self, request: Request, deadline: float | None) -> Response | Failure:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = request.verb, request.url, request.body
         prepared.headers = CaseInsensitiveDict(request.headers)
@@ -212,10 +230,9 @@ class Client:
     def _drop_stale_connections(self) -> None:
         """A server closes what idles; a call on such a connection would end with its outcome unknown."""
         now = self.peer.clock.monotonic()
-        with self._pooling:
-            if now - self._used > self.settings.idle:
-                self._adapter.close()
-            self._used = now
+        idle, self._used = now - self._used, now
+        if idle > self.settings.idle:
+            self._adapter.close()
 
 
 def _may_have_left(error: BaseException) -> bool:

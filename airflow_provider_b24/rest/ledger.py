@@ -101,8 +101,8 @@ def unseal(stored: bytes, now: float) -> bytes | None:
 def new_lock() -> threading.RLock:
     """A lock for the threads of a process.
 
-    The same thread gets it twice: Airflow calls ``on_kill`` in a signal handler, and who draws there would otherwise
-    wait for ever for the draw that was interrupted.
+    The same thread gets it twice: Airflow calls ``on_kill`` in a signal handler, and who calls the portal there would
+    otherwise wait for ever for what was interrupted.
     """
     return threading.RLock()
 
@@ -119,7 +119,7 @@ class MemoryLedger:
         self._clock = clock
         self._records: dict[str, bytes | None] = {}
         self._lock = new_lock()
-        forget_locks_after_fork(self)
+        call_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
         """See :meth:`Ledger.update`."""
@@ -168,7 +168,7 @@ class HostLedger:
         self._failures = 0
         self._again = float("-inf")
         self._told: set[str] = set()
-        forget_locks_after_fork(self)
+        call_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
         """See :meth:`Ledger.update`."""
@@ -323,19 +323,19 @@ def _file_name(key: str) -> str:
     return name if len(name) <= _LONGEST_NAME and name[0] != "." else sha256(key.encode()).hexdigest()
 
 
-def forget_locks_after_fork(ledger: Any) -> None:
-    """Have ``forked`` of this ledger called in processes that are forked from this one."""
-    _living.add(ledger)
+def call_after_fork(owner: Any) -> None:
+    """Have ``forked`` of this object called in processes that are forked from this one."""
+    _living.add(owner)
 
 
 def _forked() -> None:
     global _creating  # noqa: PLW0603
-    _creating = threading.Lock()
-    for ledger in _living:
-        ledger.forked()
+    _creating = new_lock()
+    for owner in _living:
+        owner.forked()
 
 
 _hosts: dict[str, HostLedger] = {}
-_creating = threading.Lock()
+_creating = new_lock()
 _living: WeakSet[Any] = WeakSet()
 os.register_at_fork(after_in_child=_forked)

@@ -14,7 +14,7 @@ import stat
 import threading
 from typing import Protocol
 
-from airflow_provider_b24.rest.ledger import DIRECTORY_VARIABLE, host_ledger
+from airflow_provider_b24.rest.ledger import DIRECTORY_VARIABLE, call_after_fork, host_ledger
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class MemoryLock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._note = b""
+        call_after_fork(self)
 
     def take(self) -> Held | None:
         """The lock, or None if somebody else has it."""
@@ -64,6 +65,10 @@ class MemoryLock:
     def release(self) -> None:
         """Let the next one have it."""
         self._lock.release()
+
+    def forked(self) -> None:
+        """This is a new process: whoever held the lock is not in it."""
+        self._lock = threading.Lock()
 
 
 class HostLock:

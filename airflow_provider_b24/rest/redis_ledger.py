@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.ledger import (
     Change,
     Ledger,
-    forget_locks_after_fork,
+    call_after_fork,
     host_ledger,
     new_lock,
     seal,
@@ -75,7 +74,7 @@ class RedisLedger:
         self._lock = new_lock()
         self._again = float("-inf")
         self._lost = False
-        forget_locks_after_fork(self)
+        call_after_fork(self)
 
     def update(self, key: str, change: Change[T]) -> T:
         """See :meth:`.Ledger.update`."""
@@ -151,9 +150,14 @@ def _client(url: str) -> tuple[Any, ConfigurationError | None]:
             socket_timeout=_TIMEOUT,
             socket_connect_timeout=_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
-            decode_responses=False,
         )
-    except ValueError:
+        pool = client.connection_pool
+        # What the URL asks for is stronger than any argument; and what no connection or host can be is found here,
+        # rather than by every call.
+        pool.connection_kwargs["decode_responses"] = False
+        pool.make_connection()
+        pool.connection_kwargs.get("host", "").encode("idna")
+    except (ValueError, TypeError, redis.RedisError):
         return None, ConfigurationError(
             "limiter_url is not the URL of a Redis server",
             advice="It looks like redis://user:password@redis.example:6379/0, rediss://… or unix:///path?db=0.",
@@ -180,4 +184,4 @@ def redis_ledger(url: str) -> RedisLedger:
 
 
 _ledgers: dict[str, RedisLedger] = {}
-_creating = threading.Lock()
+_creating = new_lock()

@@ -221,6 +221,9 @@ def shown(error: BaseException) -> str:
         "redis.example:r3disp4ss",
         "redis://:r3disp4ss@redis.example:99999",
         "redis://:r3disp4ss@redis.example?socket_timeout=r3disp4ss",
+        "redis://:r3disp4ss@redis.example?r3disp4ss=1",
+        "rediss://:r3disp4ss@redis.example?ssl_cert_reqs=r3disp4ss",
+        "redis://:r3disp4ss@redis..example",
     ],
 )
 def test_an_url_that_can_not_be(url: str) -> None:
@@ -250,3 +253,9 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_ledger_for_a_process() -> None:
     assert redis_ledger("redis://redis.example") is redis_ledger("redis://redis.example")
     assert redis_ledger("redis://redis.example") is not redis_ledger("redis://other.example")
+
+
+def test_a_url_that_asks_for_texts_is_given_records(server: Server) -> None:
+    ledger = RedisLedger(f"{server.url}?decode_responses=true", MemoryLedger())
+    assert [count(ledger), count(ledger)] == [1, 2]
+    assert not ledger._lost
