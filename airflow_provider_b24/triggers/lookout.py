@@ -20,7 +20,7 @@ _GATHER = 0.1
 _MOST_RUNS = 200
 # The share of time that looking may take, for it keeps others from being answered; and the longest pause in seconds
 # that follows from it: an answer that takes so long has waited for others.
-_SHARE = 0.07
+_SHARE = 0.05
 _LONGEST_REST = 0.5
 # No pause is shorter, in seconds.
 _TICK = 0.001

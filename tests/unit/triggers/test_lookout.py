@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, ExitStack
+from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
@@ -54,6 +56,16 @@ class Supervisor:
             return TaskStatesResult(task_states=answer)
 
 
+def play(main: Coroutine[Any, Any, None]) -> None:
+    """Run it, until nobody looks any more."""
+
+    async def whole() -> None:
+        await main
+        await asyncio.sleep(60)
+
+    run_at_once(whole())
+
+
 async def seen(watch: lookout.Watch, wanted: Siblings, patience: float = 60.0) -> float:
     """When the watch has first seen that."""
     loop = asyncio.get_running_loop()
@@ -77,7 +89,7 @@ def test_one_is_looked_at_as_often_as_it_asks(supervised):
         assert len(supervisor.questions) == len(times), "nobody watches any more"
         assert not lookout._lookouts
 
-    run_at_once(main())
+    play(main())
 
 
 @pytest.mark.parametrize("runs", [1, 1000])
@@ -100,7 +112,7 @@ def test_a_thousand_share_their_looks(supervised, runs):
             assert (supervisor.busy - busy) / (loop.time() - begun) < 0.1
         assert max(count for _, _, count in supervisor.questions) <= 200
 
-    run_at_once(main())
+    play(main())
 
 
 def test_a_thousand_parts_of_a_task(supervised):
@@ -117,7 +129,7 @@ def test_a_thousand_parts_of_a_task(supervised):
             ended = asyncio.get_running_loop().time()
             assert await seen(watches[0], FINISHED) - ended < 3
 
-    run_at_once(main())
+    play(main())
 
 
 def test_many_dags_take_turns(supervised):
@@ -135,7 +147,7 @@ def test_many_dags_take_turns(supervised):
             asked = [dag for time, dag, _ in supervisor.questions if time > 20]
             assert {f"dag{number}" for number in range(200)} <= set(asked), "nobody is forgotten"
 
-    run_at_once(main())
+    play(main())
 
 
 def test_each_sees_its_own_tasks(supervised):
@@ -157,7 +169,7 @@ def test_each_sees_its_own_tasks(supervised):
                 watch = stack.enter_context(watching("dag", run, task_ids, 2.0))
                 assert await watch.news(5) == stand
 
-    run_at_once(main())
+    play(main())
 
 
 def test_a_question_that_was_asked_gets_its_answer(supervised):
@@ -190,7 +202,7 @@ def test_a_question_that_was_asked_gets_its_answer(supervised):
         assert len(supervisor.questions) == 2
         assert asyncio.all_tasks() == before, "nobody looks any more"
 
-    run_at_once(main())
+    play(main())
 
 
 def test_a_look_that_fails_is_told_once_and_repeated(supervised):
@@ -205,7 +217,7 @@ def test_a_look_that_fails_is_told_once_and_repeated(supervised):
             supervisor.failing = False
             assert await watch.news(5) == WORKING
 
-    run_at_once(main())
+    play(main())
 
 
 def test_a_busy_supervisor_is_asked_less_often_and_not_forgotten(supervised):
@@ -216,4 +228,4 @@ def test_a_busy_supervisor_is_asked_less_often_and_not_forgotten(supervised):
             await asyncio.sleep(60)
         assert 12 <= len(supervisor.questions) <= 16
 
-    run_at_once(main())
+    play(main())
