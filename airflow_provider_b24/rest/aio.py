@@ -162,7 +162,10 @@ class AsyncClient:
                             break
                     if _surplus(response, tls=request.url.startswith("https:")):
                         await response.extensions["network_stream"].aclose()
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+        except Bitrix24Error:
+            raise
+        # A host name that is none by the rules of IDNA is a plain ValueError.
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             return transport.describe(error, sent=progress.sent, waited=read)
         if scope.cancelled_caught:
             return transport.describe(TimeoutError(), sent=progress.sent, waited=read, late=whole)

@@ -22,8 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_b24.rest.transport import TooMuchError
 
-# A large request goes out in pieces of this many bytes: TLS starts its time-out anew for each. One that is smaller
-# does not have to wait for its turn.
+# A request goes out in pieces of this many bytes: TLS starts its time-out anew for each.
 _PIECE = 1 << 16
 
 
@@ -165,12 +164,12 @@ class _OnTime:
         return _Outer(super()._connect_tls_proxy(*args, **options))  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
-        if len(data) <= _PIECE:
-            super().send(data)  # type: ignore[misc]
-            return
         view = memoryview(data)
         for at in range(0, len(view), _PIECE):
-            self.sock.settimeout(bounds.left())
+            # Not what is left of the time for connecting, or of the exchange before this one. Without a socket this
+            # connects first.
+            if self.sock is not None:
+                self.sock.settimeout(bounds.left())
             super().send(view[at : at + _PIECE])  # type: ignore[misc]
 
 

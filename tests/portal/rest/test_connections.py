@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import gzip
 import json
+import socket
 import threading
 import tracemalloc
 import zlib
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import urllib3
 
 from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.client import Client
@@ -376,10 +378,44 @@ def test_addresses_that_the_asynchronous_client_remembers_are_bounded() -> None:
         assert len(client.client._urls) <= 257
 
 
+def test_a_write_that_the_portal_takes_its_time_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Sending has the time that all of it has, not the time for connecting. A socket that holds little stands for a
+    # slow line.
+    connect = urllib3.util.connection.create_connection
+
+    def narrow(*arguments: Any, **options: Any) -> socket.socket:
+        return connect(*arguments, **{**options, "socket_options": [(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)]})
+
+    def read_late() -> None:
+        portal, _ = listening.accept()
+        threading.Event().wait(3 * hurry.connect_timeout)
+        with portal, portal.makefile("rb") as stream:
+            length = next(int(line.split(b":")[1]) for line in stream if line.lower().startswith(b"content-length"))
+            while stream.readline().strip():
+                pass
+            stream.read(length)
+            portal.sendall(ok(17).encode())
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", narrow)
+    hurry = dataclasses.replace(QUICK, connect_timeout=0.1)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        portal = threading.Thread(target=read_late, daemon=True)
+        portal.start()
+        with SyncDriver(webhook_peer(f"http://127.0.0.1:{listening.getsockname()[1]}"), hurry) as client:
+            assert client.call(Call("crm.item.add", {"text": "x" * 60_000})).result == 17
+        portal.join()
+
+
+def test_a_name_that_is_no_name(driver: MakeDriver) -> None:
+    with driver(webhook_peer("https://xn--a.invalid")) as client, pytest.raises(NotSentError):
+        client.call(WRITE)
+
+
 def test_a_name_that_is_not_resolved(driver: MakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     # The one thing that is not real here: a resolver without an answer can take as long as it likes.
-    import socket
-
     def unknown(host: Any, *rest: Any, **more: Any) -> Any:
         assert host in ("b24.invalid", b"b24.invalid")
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
