@@ -164,13 +164,17 @@ class _OnTime:
         return _Outer(super()._connect_tls_proxy(*args, **options))  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
+        if self.sock is None:
+            # It connects first.
+            super().send(data)  # type: ignore[misc]
+            return
+        # That is for connecting, with what a proxy answers, or left from the exchange before this one.
+        patience = self.sock.gettimeout()
         view = memoryview(data)
         for at in range(0, len(view), _PIECE):
-            # Not what is left of the time for connecting, or of the exchange before this one. Without a socket this
-            # connects first.
-            if self.sock is not None:
-                self.sock.settimeout(bounds.left())
+            self.sock.settimeout(bounds.left())
             super().send(view[at : at + _PIECE])  # type: ignore[misc]
+        self.sock.settimeout(patience)
 
 
 class Adapter(HTTPAdapter):
