@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import requests
 import urllib3
-from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
@@ -188,9 +187,11 @@ class Client:
     def _exchanged(self, request: Request, deadline: float | None) -> Response | Failure:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = request.verb, request.url, request.body
-        prepared.headers = CaseInsensitiveDict(request.headers)
+        # A plain dict does: each has one spelling here, and a mapping that knows several costs as much as the encoding.
+        headers = dict(request.headers)
         if request.body is not None:
-            prepared.headers["Content-Length"] = str(len(request.body))
+            headers["Content-Length"] = str(len(request.body))
+        prepared.headers = headers  # type: ignore[assignment]
         connect, read, whole = self.settings.seconds(deadline)
         bounds.until, bounds.room = time.monotonic() + whole, self.settings.most_received
         try:
