@@ -33,7 +33,8 @@ _RESERVED_AHEAD = 0.5
 _LONGEST_WAIT, _SHORTEST_WAIT = 5.0, 0.001
 # In requests.
 _ROUNDING = 1e-6
-# What was learned is forgotten when nobody has called the portal for so many seconds; by then any bucket is empty.
+# What was learned is forgotten when nobody has called the portal for so many seconds; by then the bucket of any plan
+# that the vendor sells is empty.
 _FORGOTTEN_AFTER = 900.0
 
 # version; level, at, pace, tried from, spare from, quiet from; tickets issued and served for work, and for bulk
@@ -47,7 +48,7 @@ class Plan:
 
     :ivar burst: requests that may come at once.
     :ivar rate: requests a second in the long run.
-    :raises ConfigurationError: if one of them is not above zero.
+    :raises ConfigurationError: if that can not be.
     """
 
     burst: float
@@ -56,10 +57,10 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("burst", "rate"):
             value = getattr(self, name)
-            if not (value >= 1 if name == "burst" else value > 0):
+            if not (value >= 1 if name == "burst" else value > 0) or value == math.inf:
                 raise ConfigurationError(
                     f"{name} is {value!r}",
-                    advice="burst is at least 1 request, rate is above 0 requests a second.",
+                    advice="burst is at least 1 request, rate is above 0 requests a second; neither is infinite.",
                 )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import sys
 import threading
 from typing import Any
@@ -21,7 +22,7 @@ from tests.unit.rest.clocks import FakeClock
 PORTAL = Address("https", "acme.bitrix24.com")
 
 
-@pytest.mark.parametrize(("burst", "rate"), [(0, 2), (0.5, 2), (-1, 2), (50, 0), (50, -1), (float("nan"), 2)])
+@pytest.mark.parametrize(("burst", "rate"), [(0.5, 2), (-1, 2), (50, 0), (50, -1), (math.nan, 2), (math.inf, 2)])
 def test_no_plan(burst: float, rate: float) -> None:
     with pytest.raises(ConfigurationError):
         Plan(burst, rate)
