@@ -28,6 +28,13 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes (``make test``) share the files; all that plays on the one Airflow stays together."""
+    for item in items:
+        together = "stage" if "stage" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and os.environ.get("B24_NO_SKIPS") == "1":
         report.outcome = "failed"

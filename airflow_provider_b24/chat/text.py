@@ -13,8 +13,8 @@ _ZERO = "\u200b"
 
 # A bracket that begins a tag, or ends the text, where it may come to stand before another's.
 _TAG = re.compile(r"\[(?=\s*(?:[/*]|[^\W\d_]|\Z))")
-# The portal turns these into what they stand for, brackets too.
-_ENTITY = re.compile(r"&(?=#\w+;|\w+;)")
+# The portal turns these into what they stand for, brackets too; browsers take some without the semicolon.
+_ENTITY = re.compile(r"&(?=#\w|\w+;|nbsp)")
 _BREAK = re.compile(r"#(?=BR#)", re.IGNORECASE)
 # Quotes and bots' commands are known by how a line begins.
 _LINE = re.compile(r"(?:\A|(?<=[\r\n]))(?=[^\S\r\n]*(?:>>|/))")

@@ -114,7 +114,7 @@ def test_how_a_command_is_written(params: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"x", object(), float("nan"), float("inf"), Decimal("NaN"), "\ud800", {"a": [b"x"]}], ids=repr
+    "value", [b"x", object(), float("nan"), float("inf"), Decimal("NaN"), "\ud800", {"a": [b"x"]}], ids=type
 )
 def test_what_has_no_text(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="can not be written as a query") as caught:

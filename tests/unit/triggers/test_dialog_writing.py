@@ -103,7 +103,7 @@ def test_a_point_in_time_that_has_passed(portal):
 
 def test_no_more_signals_than_needed(portal, monkeypatch):
     monkeypatch.setattr("airflow_provider_b24.chat.typing.LASTS", 25)
-    assert run(until(0.15)) == 1
+    assert run(until(0.8)) == 1
     assert len(times(portal)) == 1
 
 
@@ -289,7 +289,7 @@ def test_a_connection_that_can_not_be_read_now_is_read_later(portal, monkeypatch
         return await real(conn_id)
 
     monkeypatch.setattr(Bitrix24Hook, "aget_connection", sometimes)
-    assert run(until(0.2)) >= 1
+    assert run(until(0.8)) >= 1
     assert caplog.text.count("unforeseen RuntimeError") == 1
     assert "s3cret" not in caplog.text
 
@@ -303,7 +303,7 @@ def test_a_portal_that_is_not_there(portal, connect, caplog):
 
 def test_as_a_bot(portal, connect):
     connect(portal.bot_connection())
-    assert run(until(0.3, status="CALCULATING", interval=20)) == 1
+    assert run(until(0.8, status="CALCULATING", interval=20)) == 1
     (signal,) = portal.signals("chat2935")
     assert (signal.author_id, signal.status) == (101, "IMBOT_AGENT_ACTION_CALCULATING")
     assert signal.duration == 41, "it lasts until the next but one"
@@ -329,28 +329,28 @@ def no_hurry(monkeypatch):
 @pytest.mark.usefixtures("no_hurry")
 def test_signals_of_many_go_out_together(portal):
     dialogs = ["chat2935", "sg17", "4", "chat2938"]
-    assert together(*(until(0.6, dialog_id=dialog_id) for dialog_id in dialogs)) == [[1]] * 4
+    assert together(*(until(1.5, dialog_id=dialog_id) for dialog_id in dialogs)) == [[1]] * 4
     assert [call.method for call in portal.requests] == ["batch"]
     assert [len(portal.signals(dialog_id)) for dialog_id in dialogs] == [1] * 4
 
 
 @pytest.mark.usefixtures("no_hurry")
 def test_one_that_is_refused_does_not_disturb_the_others(portal, caplog):
-    assert together(until(0.6), until(0.6, dialog_id="chat2936")) == [[1], [0]]
+    assert together(until(1.5), until(1.5, dialog_id="chat2936")) == [[1], [0]]
     assert [call.method for call in portal.requests] == ["batch"]
     assert caplog.text.count("chat2936 could not be lit and is given up") == 1
 
 
 @pytest.mark.usefixtures("no_hurry")
 def test_two_for_one_dialog_send_one_signal(portal):
-    assert together(until(0.6), until(0.6)) == [[1], [1]]
+    assert together(until(1.5), until(1.5)) == [[1], [1]]
     assert [call.method for call in portal.requests] == [WRITING]
 
 
 @pytest.mark.usefixtures("no_hurry")
 def test_one_that_is_cancelled_does_not_disturb_the_others(portal):
     async def main() -> Any:
-        kept, gone = (asyncio.create_task(events_of(until(0.6, dialog_id=to))) for to in ("chat2935", "chat2938"))
+        kept, gone = (asyncio.create_task(events_of(until(1.5, dialog_id=to))) for to in ("chat2935", "chat2938"))
         await asyncio.sleep(0.05)
         gone.cancel()
         (event,) = await kept
@@ -366,7 +366,7 @@ def test_other_tokens_are_another_account(portal, connect):
     """Two connections of one application, authorised by two people: nobody types as the other."""
     for conn_id in ("one", "other"):
         connect(portal.oauth_connection(), conn_id=conn_id)
-    assert together(*(until(0.6, dialog_id=f"chat293{n}", bitrix24_conn_id=c) for n, c in ((5, "one"), (8, "other"))))
+    assert together(*(until(1.5, dialog_id=f"chat293{n}", bitrix24_conn_id=c) for n, c in ((5, "one"), (8, "other"))))
     tokens = [json.loads(call.body)["auth"] for call in portal.requests]
     assert len(set(tokens)) == 2
 
@@ -375,7 +375,7 @@ def test_other_tokens_are_another_account(portal, connect):
 def test_connections_to_one_webhook_share(portal, connect):
     for conn_id in ("one", "other"):
         connect(portal.connection(), conn_id=conn_id)
-    together(*(until(0.6, dialog_id=f"chat293{n}", bitrix24_conn_id=c) for n, c in ((5, "one"), (8, "other"))))
+    together(*(until(1.5, dialog_id=f"chat293{n}", bitrix24_conn_id=c) for n, c in ((5, "one"), (8, "other"))))
     assert [call.method for call in portal.requests] == ["batch"]
 
 
