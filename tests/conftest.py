@@ -29,10 +29,10 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes (``make test``) share the files; all that plays on the one Airflow stays together."""
+    """Two processes (``make test``) share the files; all that starts an Airflow stays together, one after the other."""
     for item in items:
-        together = "stage" if "stage" in getattr(item, "fixturenames", ()) else item.path.name
-        item.add_marker(pytest.mark.xdist_group(together))
+        starts_airflow = item.get_closest_marker("airflow") or "stage" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("airflow" if starts_airflow else item.path.name))
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

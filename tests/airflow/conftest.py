@@ -9,20 +9,14 @@ import pytest
 
 from tests.airflow.stage import Scene, Stage, shared_stage
 
-# What takes long without the one Airflow.
-LONG = ("test_demo.py", "test_chat_page.py", "test_wheel.py", "test_example_dags.py")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Airflow starts when all other tests are through; what looks at its traces comes last, after what takes long.
-
-    Where two processes share the tests, it starts in the one at once, and what takes long begins in the other.
-    """
-    shared = "PYTEST_XDIST_WORKER" in os.environ
+    """Of what needs Airflow, the one that all share starts when the others are through; what looks at its traces comes
+    last, after what takes long. Where two processes share the tests, the one of them begins with Airflow at once."""
 
     def place(item: pytest.Item) -> int:
         if "stage" not in getattr(item, "fixturenames", ()):
-            return LONG.index(item.path.name) + 4 if shared and item.path.name in LONG else 9 if shared else 0
+            return 0 if item.get_closest_marker("airflow") else 9 if "PYTEST_XDIST_WORKER" in os.environ else 0
         return {"test_limits.py": 2, "test_secrets.py": 3}.get(item.path.name, 1)
 
     items.sort(key=place)
