@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_b24.hooks.loop import asked_by, running_loop
 from airflow_provider_b24.rest.credentials import forms
 
 if TYPE_CHECKING:
@@ -33,14 +34,10 @@ def mask(secrets: Iterable[str], *, loop: asyncio.AbstractEventLoop | None = Non
     found = _forms(secrets)
     if not found:
         return
-    try:
-        running = asyncio.get_running_loop()
-    except RuntimeError:
-        if loop is None or not loop.is_running():
-            mask_secret(found)
-        else:
-            with suppress(FutureTimeoutError):
-                asyncio.run_coroutine_threadsafe(_tell(found), loop).result(_TOLD_SECONDS)
+    running = running_loop()
+    if running is None:
+        with suppress(FutureTimeoutError):
+            asked_by(loop, _TOLD_SECONDS, mask_secret, found)
     else:
         task = running.create_task(_tell(found))
         _telling.add(task)
@@ -88,10 +85,7 @@ class MaskingTokenStore:
     def __init__(self, store: TokenStore, masked: Iterable[str] = ()) -> None:
         self._store = store
         self._masked = set(masked)
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
+        self._loop = running_loop()
 
     def load(self) -> Tokens:
         """The newest tokens."""

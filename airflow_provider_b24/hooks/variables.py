@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_b24.hooks.loop import asked_by, running_loop
+
 T = TypeVar("T")
 
 # The supervisor answers at once. An event loop that does not let it, for so many seconds, is not waited for.
@@ -78,12 +80,7 @@ class _ByTheLoop:
         self._asked(self._variables.put, key, value, description)
 
     def _asked(self, question: Callable[..., T], *words: str) -> T:
-        if not self._loop.is_running() or _running() is not None:
-            return question(*words)
-        from asgiref.sync import sync_to_async
-
-        asking = sync_to_async(question, thread_sensitive=False)(*words)
-        return asyncio.run_coroutine_threadsafe(asking, self._loop).result(_ANSWERED_SECONDS)
+        return asked_by(self._loop, _ANSWERED_SECONDS, question, *words)
 
 
 def reachable() -> Variables | None:
@@ -95,7 +92,7 @@ def reachable() -> Variables | None:
         variables = _OfTheDatabase()
     else:
         return None
-    loop = _running()
+    loop = running_loop()
     return variables if loop is None else _ByTheLoop(variables, loop)
 
 
@@ -137,10 +134,3 @@ def _is_callback_of_executor() -> bool:
     # A task has these variables, the dag-processor has that context, and all others speak in another way.
     in_task_or_processor = "AIRFLOW_CTX_DAG_ID" in os.environ or _context() == "client"
     return type(_supervisor()) is CommsDecoder and not in_task_or_processor
-
-
-def _running() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
