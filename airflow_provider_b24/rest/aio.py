@@ -7,8 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
-from copy import copy
-from functools import partial
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -17,13 +16,14 @@ import httpx
 
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
+from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
-from airflow_provider_b24.rest.renewal import renew, still_under_way
+from airflow_provider_b24.rest.renewal import outcome_of
 from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class AsyncClient:
     def __init__(self, peer: Peer, settings: transport.Transport | None = None) -> None:
         self.peer = peer
         self.settings = settings or transport.Transport()
-        self._renewals: dict[str, asyncio.Task[Tokens]] = {}
+        self._renewer = Client(peer, self.settings)
         self._ssl = transport.ssl_context(self.settings.authorities)
         # Transports without a client: that would keep cookies, prepare to follow redirects by itself, and write
         # every URL into the log. By the proxy they use (None: directly), and by the origins they lead to.
@@ -65,8 +65,9 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, after renewals that have begun. The client may be used again; it opens new ones."""
-        if self._renewals:
-            await asyncio.wait(self._renewals.values())
+        # While this loop runs: a store may need it.
+        await _over(self._renewer.renewals())
+        self._renewer.close()
         for way in self._transports.values():
             await way.aclose()
 
@@ -125,26 +126,10 @@ class AsyncClient:
             conversation.close()
 
     async def _renew(self, step: Renew) -> Tokens:
-        # In a task of its own: once asked for, new tokens are received and stored even if the one who asked gives up
-        # or is cancelled. The old refresh token may be used up by then.
-        renewal = self._renewals.get(step.stale)
-        if renewal is None:
-            renewal = asyncio.ensure_future(self._drive(renew(self.peer, step)))
-            self._renewals[step.stale] = renewal
-            renewal.add_done_callback(partial(self._renewed, step))
-        done, _ = await asyncio.wait({renewal}, timeout=step.within)
-        if not done:
-            raise still_under_way()
-        error = renewal.exception()
-        if error is not None:
-            # A copy: several may wait for it, and each adds its traceback.
-            raise copy(error) from None
-        return renewal.result()
-
-    def _renewed(self, step: Renew, renewal: asyncio.Task[Tokens]) -> None:
-        del self._renewals[step.stale]
-        if not renewal.cancelled() and (error := renewal.exception()) is not None:
-            error.with_traceback(None)
+        # The synchronous client's, in a thread: a task would end with the event loop, and the tokens would be lost.
+        renewal = self._renewer.renewal(step)
+        await _over([renewal], step.within)
+        return outcome_of(renewal)
 
     async def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         progress = _Progress()
@@ -218,6 +203,19 @@ class AsyncClient:
             except (ImportError, ValueError):
                 return None
         return self._transports[proxy]
+
+
+async def _over(renewals: Sequence[Future[Tokens]], within: float | None = None) -> None:
+    """Wait until renewals are over, or for so many seconds. They go on whatever becomes of this coroutine."""
+    here = [asyncio.wrap_future(renewal) for renewal in renewals]
+    try:
+        if here:
+            await asyncio.wait(here, timeout=within)
+    finally:
+        for one in here:
+            # Otherwise it would complain: of a loop that is closed by then, or that nobody has looked at its error.
+            if not one.cancel():
+                one.exception()
 
 
 class _Progress:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from contextvars import copy_context
-from copy import copy
 from functools import partial
 from http.client import HTTPException
 from types import TracebackType
@@ -28,7 +28,7 @@ from airflow_provider_b24.rest.ledger import call_after_fork, new_lock
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
-from airflow_provider_b24.rest.renewal import renew, still_under_way
+from airflow_provider_b24.rest.renewal import outcome_of, renew
 from airflow_provider_b24.rest.steps import Ask, Failure, Renew, Send, Step, Wait
 
 T = TypeVar("T")
@@ -145,35 +145,43 @@ class Client:
             conversation.close()
 
     def _renew(self, step: Renew) -> Tokens:
-        # In a thread of its own: once asked for, new tokens are received and stored even if the one who asked gives up
-        # or is interrupted. The old refresh token may be used up by then.
+        renewal = self.renewal(step)
+        with suppress(FutureTimeoutError):
+            renewal.exception(step.within)
+        return outcome_of(renewal)
+
+    def renewal(self, step: Renew) -> Future[Tokens]:
+        """The renewal of these tokens: the one that is under way, or one that begins now. Nothing waits here.
+
+        It goes on in a thread of its own: once asked for, new tokens are received and stored even if the one who asked
+        gives up, is interrupted, or ends his event loop. The old refresh token may be used up by then.
+        """
         with self._renewing:
             renewal = self._renewals.get(step.stale)
             if renewal is None:
                 renewal = Future()
+                # Nobody can cancel it from now on.
+                renewal.set_running_or_notify_cancel()
                 work = partial(copy_context().run, self._renewed, step, renewal)
                 threading.Thread(target=work, name="bitrix24-renewal").start()
                 # Not before: had no thread begun, all others would wait for it for ever.
                 self._renewals[step.stale] = renewal
-        try:
-            error = renewal.exception(step.within)
-        except FutureTimeoutError:
-            raise still_under_way() from None
-        if error is not None:
-            # A copy: several may wait for it, and each adds its traceback.
-            raise copy(error) from None
-        return renewal.result()
+            return renewal
+
+    def renewals(self) -> list[Future[Tokens]]:
+        """Those that are under way."""
+        with self._renewing:
+            return list(self._renewals.values())
 
     def _renewed(self, step: Renew, renewal: Future[Tokens]) -> None:
         try:
-            tokens = self._drive(renew(self.peer, step))
+            tell = partial(renewal.set_result, self._drive(renew(self.peer, step)))
         except BaseException as error:
-            renewal.set_exception(error.with_traceback(None))
-        else:
-            renewal.set_result(tokens)
-        finally:
-            with self._renewing:
-                del self._renewals[step.stale]
+            tell = partial(renewal.set_exception, error.with_traceback(None))
+        with self._renewing:
+            del self._renewals[step.stale]
+        # Not before: who is told of a failure and asks again begins anew.
+        tell()
 
     def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         self._drop_stale_connections()

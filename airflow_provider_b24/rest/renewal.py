@@ -10,7 +10,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -116,11 +118,21 @@ def replace(peer: Peer, tokens: Tokens) -> Generator[Step, Any, None]:
             held.release()
 
 
-def still_under_way() -> NotSentError:
-    """What becomes of a call that can not wait for a renewal."""
-    return NotSentError(
-        "the access token is being renewed", method=METHOD, advice="That goes on; the next call finds it done."
-    )
+def outcome_of(renewal: Future[Tokens]) -> Tokens:
+    """What a renewal has brought, for a call that does not wait for it any longer.
+
+    :raises NotSentError: if it is still under way.
+    :raises Bitrix24Error: as the renewal has failed.
+    """
+    if not renewal.done():
+        raise NotSentError(
+            "the access token is being renewed", method=METHOD, advice="That goes on; the next call finds it done."
+        )
+    error = renewal.exception()
+    if error is not None:
+        # A copy: several may wait for it, and each adds its traceback.
+        raise copy(error) from None
+    return renewal.result()
 
 
 def _turn(peer: Peer) -> Generator[Step, Any, Held]:

@@ -9,8 +9,9 @@ import dataclasses
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,15 @@ def _outcome(world: World, case: Case, kind: str, driver: MakeDriver, times: int
 
 def _requests(client: Any) -> list[object]:
     """What the client sends from now on, or tries to."""
-    exchange, sent = client._exchange, []
+    sent: list[object] = []
 
-    def noted(request: object, *rest: object) -> object:
+    def noted(exchange: Callable[..., object], request: object, *rest: object) -> object:
         sent.append(request)
         return exchange(request, *rest)
 
-    client._exchange = noted
+    # The asynchronous one has another renew its tokens.
+    for one in filter(None, (client, getattr(client, "_renewer", None))):
+        one._exchange = partial(noted, one._exchange)
     return sent
 
 

@@ -250,6 +250,50 @@ def test_what_was_renewed_is_stored_though_the_caller_was_cancelled() -> None:
     assert leaks(caught[0], SECRETS) == []
 
 
+@pytest.mark.parametrize("gives_up", ["cancelled", "cancelled with the loop", "out of patience"])
+def test_what_was_renewed_is_stored_though_the_event_loop_is_over(gives_up: str) -> None:
+    """Nobody closes the client, and the server answers only when its loop is gone."""
+    asked, go_on, saved = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(seen: Seen) -> Answer:
+        asked.set()
+        assert go_on.wait(10)
+        return Answer(200, FRESH)
+
+    class Store(MemoryTokenStore):
+        def save(self, tokens: Tokens) -> None:
+            super().save(tokens)
+            saved.set()
+
+    async def run(client: AsyncClient) -> None:
+        if gives_up == "out of patience":
+            with pytest.raises(NotSentError, match="the access token is being renewed"):
+                await client.call(
+                    Call("im.dialog.writing", {"DIALOG_ID": "chat1"}, priority=Priority.TYPING),
+                    patience=Patience(answer=0.05),
+                )
+            return
+        task = asyncio.create_task(client.call(WRITE))
+        await asyncio.to_thread(asked.wait, 10)
+        if gives_up == "cancelled":
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def main(url: str) -> None:
+        await run(AsyncClient(app_peer(url, tokens=store), QUICK))
+
+    store = Store(OLD)
+    expired = Answer(401, {"error": "expired_token"}, close=True)
+    with Scripted([expired, Compute(slowly)]) as server:
+        asyncio.run(main(server.url))
+        assert asked.wait(10)
+        assert store.load() == OLD
+        go_on.set()
+        assert saved.wait(10)
+    assert store.load() == NEW
+    assert [seen.path for seen in server.seen][1:] == ["/oauth/token/"]
+
+
 def test_a_signal_gives_up_and_the_renewal_goes_on(driver: MakeDriver) -> None:
     asked, go_on = threading.Event(), threading.Event()
 

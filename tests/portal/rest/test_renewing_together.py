@@ -120,3 +120,22 @@ def test_killed_between_receiving_and_storing(cluster: Cluster) -> None:
     assert "not asked again" in told
     assert told.endswith("Run: airflow bitrix24 authorize crm")
     assert cluster.renewals == [200, 400]
+
+
+def test_a_process_ends_after_the_renewal_that_it_began(cluster: Cluster) -> None:
+    cluster.portal.faults.add(Fault("slow", "oauth.token", seconds=0.5))
+    hasty = cluster.start("hasty")
+    before = json.loads(cluster.store.read_text())
+    assert heard(hasty) == "ready"
+    tell(hasty)
+    assert "the access token is being renewed" in heard(hasty)
+    assert hasty.wait(10) == 0
+    assert cluster.renewals == [200]
+    after = json.loads(cluster.store.read_text())
+    assert not set(before) & set(after)
+    # And the next one finds them good.
+    late = cluster.start("sync")
+    assert heard(late) == "ready"
+    tell(late)
+    assert heard(late) == "1"
+    assert cluster.renewals == [200]
