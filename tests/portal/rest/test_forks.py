@@ -93,7 +93,7 @@ def test_a_thread_that_can_not_be_started_is_waited_for_by_nobody(monkeypatch: p
 
 def test_a_signal_handler_that_calls_does_not_change_how_long_the_interrupted_call_may_take() -> None:
     called = threading.Event()
-    hurry = Patience(tries=1, answer=0.05)
+    hurry = Patience(tries=1, answer=0.4)
 
     def call(number: int, frame: object) -> None:
         client.call(READ, patience=hurry)
