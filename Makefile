@@ -55,7 +55,7 @@ check: $(STAMP)  ## format, lint, types, import contracts, coverage of rest/ and
 
 .PHONY: test
 test: $(STAMP)  ## all tests; ARGS='-k name' passes options to pytest
-	$(PY) -m pytest tests -n 2 --dist loadgroup $(ARGS)
+	$(PY) -m pytest tests $(ARGS)
 
 .PHONY: demo
 demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopback; KEEP=1 leaves them up

@@ -28,13 +28,6 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes (``make test``) share the files; all that starts an Airflow stays together, one after the other."""
-    for item in items:
-        starts_airflow = item.get_closest_marker("airflow") or "stage" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("airflow" if starts_airflow else item.path.name))
-
-
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and os.environ.get("B24_NO_SKIPS") == "1":
         report.outcome = "failed"

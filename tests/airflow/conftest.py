@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,12 +10,11 @@ from tests.airflow.stage import Scene, Stage, shared_stage
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of what needs Airflow, the one that all share starts when the others are through; what looks at its traces comes
-    last, after what takes long. Where two processes share the tests, the one of them begins with Airflow at once."""
+    """Airflow starts when all other tests are through; what looks at its traces comes last, after what takes long."""
 
     def place(item: pytest.Item) -> int:
         if "stage" not in getattr(item, "fixturenames", ()):
-            return 0 if item.get_closest_marker("airflow") else 9 if "PYTEST_XDIST_WORKER" in os.environ else 0
+            return 0
         return {"test_limits.py": 2, "test_secrets.py": 3}.get(item.path.name, 1)
 
     items.sort(key=place)

@@ -19,9 +19,10 @@ SECONDS = 45
 
 @pytest.fixture(scope="module")
 def scenes(stage: Stage, long_runs: dict[str, Scene]) -> Iterator[dict[str, Scene]]:
-    """Two runs that survive a killed and a stopped triggerer; the others are to know nothing of it."""
-    for scene in long_runs.values():
-        scene.run.wait()
+    """Two runs that survive a killed and a stopped triggerer; the others that signal are to know nothing of it."""
+    for dag_id, scene in long_runs.items():
+        if dag_id != "used_up":
+            scene.run.wait()
     triggerer = stage.airflow.components["triggerer"]
     scenes = {dag_id: stage.play(dag_id) for dag_id in ("keep_for_restarted", "beside_restarted")}
     for number in (signal.SIGKILL, signal.SIGTERM):

@@ -87,7 +87,7 @@ with DAG("report_long", schedule=None):
 
     @task.bitrix24_report(dialog_id=DIALOG)
     def weekly_report():
-        time.sleep(40)
+        time.sleep(28)
         return "[b]Weekly report[/b]: 40 deals"
 
     weekly_report()
