@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -22,6 +23,12 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # What other programs of this machine have called is no business of a test's portal, which has its own port.
 os.environ["B24_LEDGER_DIR"] = os.path.join(AIRFLOW_HOME, "ledger")
+
+
+def pytest_collection_finish() -> None:
+    # Airflow and the collected tests are a million objects that stay: nobody need look through them for garbage.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

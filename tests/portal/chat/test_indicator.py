@@ -175,7 +175,7 @@ def test_arguments_that_can_not_be_are_refused_before_the_work(portal, hook, arg
 def test_low_in_requests_the_signal_is_skipped(connect, caplog):
     caplog.set_level("INFO")
     with FakePortal(bucket=(50, 2.0)) as portal:
-        connect(portal.connection(), burst=10, rate=0.1)
+        connect(portal.connection(), burst=10, rate=0.2)
         with Bitrix24Hook() as hook:
             for _ in range(6):
                 hook.call("server.time")

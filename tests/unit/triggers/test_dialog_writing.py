@@ -15,6 +15,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_b24.chat import board, rota
+from airflow_provider_b24.rest.credentials import MemoryTokenStore
 from airflow_provider_b24.testing import Fault
 from airflow_provider_b24.triggers import lookout
 from airflow_provider_b24.triggers.dialog import DialogWritingTrigger
@@ -361,9 +362,15 @@ def test_one_that_is_cancelled_does_not_disturb_the_others(portal):
     assert [call.method for call in portal.requests] == [WRITING]
 
 
+def in_memory(conn_id, first):
+    """Where Airflow may be set to keep tokens."""
+    return MemoryTokenStore(first)
+
+
 @pytest.mark.usefixtures("no_hurry")
-def test_other_tokens_are_another_account(portal, connect):
+def test_other_tokens_are_another_account(portal, connect, monkeypatch):
     """Two connections of one application, authorised by two people: nobody types as the other."""
+    monkeypatch.setenv("AIRFLOW__BITRIX24__TOKEN_STORE", f"{__name__}.in_memory")
     for conn_id in ("one", "other"):
         connect(portal.oauth_connection(), conn_id=conn_id)
     assert together(*(until(1.5, dialog_id=f"chat293{n}", bitrix24_conn_id=c) for n, c in ((5, "one"), (8, "other"))))
