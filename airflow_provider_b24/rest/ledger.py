@@ -268,28 +268,9 @@ class HostLedger:
     def _open(self, key: str) -> _File:
         while len(self._files) >= _MOST_OPEN:
             self._drop(next(iter(self._files)))
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        # Whatever lies there under that name, nobody shall lead us to another place, or listen.
-        folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            self._check(folder, stat.S_ISDIR)
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-            number = os.open(_file_name(key), flags, 0o600, dir_fd=folder)
-            try:
-                found = self._check(number, stat.S_ISREG)
-            except OSError:
-                os.close(number)
-                raise
-        finally:
-            os.close(folder)
+        number, found = opened(self.directory, _file_name(key))
         self._files[key] = file = _File(number, (found.st_dev, found.st_ino))
         return file
-
-    def _check(self, file: int, kind: Callable[[int], bool]) -> os.stat_result:
-        found = os.fstat(file)
-        if not kind(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise OSError(0, "what lies there belongs to somebody else, or others may enter it (chmod 700)")
-        return found
 
     def _tell(self, problem: str) -> None:
         if problem not in self._told:
@@ -311,6 +292,35 @@ def host_ledger() -> HostLedger:
         if found is None:
             found = _hosts[directory] = HostLedger(directory)
         return found
+
+
+def opened(directory: str, name: str) -> tuple[int, os.stat_result]:
+    """A file for reading and writing in a directory that only this user may enter; both are made if they are missing.
+
+    Whatever lies there under these names, nobody shall lead us to another place, or listen.
+
+    :return: its number, and what it is.
+    :raises OSError: also if what lies there is somebody else's.
+    """
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _check(folder, stat.S_ISDIR)
+        number = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        return number, _check(number, stat.S_ISREG)
+    except OSError:
+        os.close(number)
+        raise
+
+
+def _check(file: int, kind: Callable[[int], bool]) -> os.stat_result:
+    found = os.fstat(file)
+    if not kind(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise OSError(0, "what lies there belongs to somebody else, or others may enter it (chmod 700)")
+    return found
 
 
 def _default_directory() -> str:

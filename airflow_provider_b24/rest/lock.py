@@ -10,11 +10,10 @@ import fcntl
 import hashlib
 import logging
 import os
-import stat
 import threading
 from typing import Protocol
 
-from airflow_provider_b24.rest.ledger import DIRECTORY_VARIABLE, call_after_fork, host_ledger
+from airflow_provider_b24.rest.ledger import DIRECTORY_VARIABLE, call_after_fork, host_ledger, opened
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class HostLock:
     def take(self) -> Held | None:
         """The lock, or None if somebody else has it."""
         try:
-            descriptor = _opened(self._folder, f"{self._name}.lock")
+            descriptor, _ = opened(self._folder, f"{self._name}.lock")
         except OSError as error:
             return _instead(self._name, error)
         try:
@@ -154,16 +153,3 @@ def _instead(name: str, error: OSError) -> Held | None:
             DIRECTORY_VARIABLE,
         )
     return _instead_of_files.setdefault(name, MemoryLock()).take()
-
-
-def _opened(folder: str, name: str) -> int:
-    """A file in a folder that is nobody else's, whatever lies there under that name."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        found = os.fstat(place)
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise PermissionError(0, f"{folder} is somebody else's, or others may enter it (chmod 700)")
-        return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=place)
-    finally:
-        os.close(place)
