@@ -169,6 +169,9 @@ class _OfThisProcess:
     def put(self, key: str, value: str, description: str) -> None:
         self._kept[key] = value
 
+    def remove(self, key: str) -> None:
+        self._kept.pop(key, None)
+
 
 def keeping(conn_id: str, settings: Settings, store: TokenStore | None = None) -> dict[str, Any]:
     """What a :class:`~.rest.peer.Peer` has to know of an application's tokens; nothing for a webhook.

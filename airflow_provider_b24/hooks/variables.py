@@ -34,6 +34,9 @@ class Variables(Protocol):
     def put(self, key: str, value: str, description: str) -> None:
         """Keep a text."""
 
+    def remove(self, key: str) -> None:
+        """Forget a text, if there is one."""
+
 
 class _OfTheSupervisor:
     def get(self, key: str) -> str | None:
@@ -49,6 +52,11 @@ class _OfTheSupervisor:
 
         Variable.set(key, value, description=description)
 
+    def remove(self, key: str) -> None:
+        from airflow.sdk import Variable
+
+        Variable.delete(key)
+
 
 class _OfTheDatabase:
     def get(self, key: str) -> str | None:
@@ -61,6 +69,11 @@ class _OfTheDatabase:
         from airflow.models.variable import Variable
 
         Variable.set(key, value, description=description)
+
+    def remove(self, key: str) -> None:
+        from airflow.models.variable import Variable
+
+        Variable.delete(key)
 
 
 class _ByTheLoop:
@@ -78,6 +91,9 @@ class _ByTheLoop:
 
     def put(self, key: str, value: str, description: str) -> None:
         self._asked(self._variables.put, key, value, description)
+
+    def remove(self, key: str) -> None:
+        self._asked(self._variables.remove, key)
 
     def _asked(self, question: Callable[..., T], *words: str) -> T:
         return asked_by(self._loop, _ANSWERED_SECONDS, question, *words)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_provider_b24.hooks import bitrix24, examine
+from airflow_provider_b24.hooks import calls, examine
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.peer import Patience
@@ -150,7 +150,7 @@ def test_no_scopes_to_be_read(portal):
 @pytest.fixture
 def in_a_hurry(monkeypatch):
     """The time limits of the Test button, fifty times as short."""
-    monkeypatch.setattr(bitrix24, "_TEST_SECONDS", 0.18)
+    monkeypatch.setattr(calls, "_TEST_SECONDS", 0.18)
     monkeypatch.setattr(examine, "_QUICK", Patience(tries=1, answer=0.07, limits=1.0))
 
 
@@ -174,7 +174,7 @@ def test_an_answer_byte_by_byte(portal):
 
 
 def test_the_real_limits_keep_the_promise():
-    assert bitrix24._TEST_SECONDS < 10
+    assert calls._TEST_SECONDS < 10
     assert examine._QUICK.answer is not None
-    assert 2 * examine._QUICK.answer < bitrix24._TEST_SECONDS
+    assert 2 * examine._QUICK.answer < calls._TEST_SECONDS
     assert examine._QUICK.tries == 1
