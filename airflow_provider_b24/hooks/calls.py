@@ -14,6 +14,7 @@ from airflow.sdk import BaseHook
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from airflow_provider_b24.chat.typing import Bot
     from airflow_provider_b24.hooks.settings import Settings
     from airflow_provider_b24.rest.aio import AsyncClient
     from airflow_provider_b24.rest.batch import BatchReply
@@ -184,6 +185,22 @@ class RestCalls(BaseHook):
         :raises ConfigurationError: if there is none of that name, or a field of it can not be right.
         """
         await self._asettings()
+
+    def speaker(self, as_bot: bool | None = None) -> Bot | None:
+        """The bot to speak as; None for the account behind the connection.
+
+        :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
+        :raises ConfigurationError: for True where the connection has no bot.
+        """
+        from airflow_provider_b24.rest.errors import ConfigurationError
+
+        bot = None if as_bot is False else self._sync_settings().bot
+        if as_bot and bot is None:
+            raise ConfigurationError(
+                f"as_bot is set, and the connection {self.bitrix24_conn_id!r} has no bot",
+                advice="Give bot_id and bot_token in the connection.",
+            )
+        return bot
 
     def test_connection(self) -> tuple[bool, str]:
         """Say who the credential is and what it may do; for the Test button.

@@ -141,13 +141,7 @@ class MessageCalls(RestCalls):
 
         from airflow_provider_b24.chat.message import post
         from airflow_provider_b24.hooks.delivery import memory_here
-        from airflow_provider_b24.rest.errors import ConfigurationError
 
-        bot = self._sync_settings().bot if as_bot else None
-        if as_bot and bot is None:
-            raise ConfigurationError(
-                f"as_bot is set, and the connection {self.bitrix24_conn_id!r} has no bot",
-                advice="Give bot_id and bot_token in the connection.",
-            )
+        bot = self.speaker(as_bot)
         kept = memory_here(memory) if isinstance(memory, str) else memory
         return partial(post, memory=kept, bot=bot, **parameters)
