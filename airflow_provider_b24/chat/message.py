@@ -60,7 +60,7 @@ def message_params(
         params["MESSAGE"] = text
     for name, value in (("ATTACH", attach), ("KEYBOARD", keyboard), ("MENU", menu)):
         if value:
-            params[name] = _blocks(name, value)
+            params[name] = check_blocks(name, value)
     if system:
         params["SYSTEM"] = "Y"
     if not url_preview:
@@ -186,12 +186,16 @@ def _text(message: object) -> str:
     return message
 
 
-def _blocks(name: str, value: object) -> object:
+def check_blocks(name: str, value: object, method: str = "im.message.add") -> object:
+    """An attachment, a keyboard or a menu, as it is.
+
+    :raises ConfigurationError: if it can not be one.
+    """
     # A template renders to text; the portal takes a JSON text as well as an object.
     if isinstance(value, (Mapping, str)) or (isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray))):
         return value
     raise ConfigurationError(
         f"{name.lower()} is a {type(value).__name__}",
-        method="im.message.add",
+        method=method,
         advice="Give a list of blocks, or a mapping.",
     )

@@ -96,6 +96,14 @@ class AccessDeniedError(Bitrix24Error):
     default_advice = "Give the webhook's owner the right, or add the scope to the webhook or application."
 
 
+class NotEditableError(AccessDeniedError):
+    """A message may not be changed or deleted, or not any more. A new one may be posted instead."""
+
+    default_advice = (
+        "The message is another author's, was deleted, or the time in which it may be edited is over: post a new one."
+    )
+
+
 class NotFoundError(Bitrix24Error):
     """The portal knows no such method or no such object."""
 
@@ -260,9 +268,7 @@ CODES: dict[str, Verdict] = {
     "method_confirm_denied": Verdict(AccessDeniedError, "An administrator of the portal has refused this method."),
     "accessexception": Verdict(AccessDeniedError),
     "access_error": Verdict(AccessDeniedError, _MEMBER),
-    "cant_edit_message": Verdict(
-        AccessDeniedError, "The message is another author's, or the time in which it may be edited is over."
-    ),
+    "cant_edit_message": Verdict(NotEditableError),
     # not there
     "error_method_not_found": Verdict(
         NotFoundError,

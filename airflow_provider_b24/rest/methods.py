@@ -54,12 +54,16 @@ _REPEATABLE = frozenset(
         "im.dialog.unread",
         "imbot.v2.chat.inputaction.notify",
         "imbot.chat.sendtyping",
+        "imbot.v2.chat.message.read",
         "user.admin",
         "feature.get",
         "documentation",
         "rest.documentation.openapi",
     ]
 )
+
+# The same text twice is the same message; but an empty one deletes it, and a second deletion is refused.
+_UPDATES = frozenset(["im.message.update", "imbot.v2.chat.message.update"])
 
 
 def is_repeatable(method: str, params: Params = ()) -> bool:
@@ -69,11 +73,22 @@ def is_repeatable(method: str, params: Params = ()) -> bool:
         return True
     if name == "batch":
         return _repeatable_batch(params)
+    if name in _UPDATES:
+        return _keeps_the_message(params)
     if name == "event.offline.get":
         # By default it deletes what it returns.
         return isinstance(params, Mapping) and str(params.get("clear", "1")) == "0" and "process_id" in params
     last = name.rsplit(".", 1)[-1]
     return last in _READS or (last.startswith("get") and not last.startswith("getorcreate"))
+
+
+def _keeps_the_message(params: Params) -> bool:
+    if not isinstance(params, Mapping):
+        return False
+    fields = params.get("fields")
+    given = {**params, **(fields if isinstance(fields, Mapping) else {})}
+    texts = [value for name, value in given.items() if str(name).lower() == "message"]
+    return all(isinstance(text, str) and text.strip() for text in texts)
 
 
 def _repeatable_batch(params: Params) -> bool:

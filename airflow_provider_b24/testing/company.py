@@ -65,12 +65,14 @@ class Company:
 
     :param clock: seconds since the epoch.
     :param typing_seconds: how long a client shows a writing signal that names no duration.
+    :param edit_window: for how many seconds a message may be edited or deleted; None for ever.
     """
 
-    def __init__(self, clock: Callable[[], float], typing_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], typing_seconds: float, edit_window: float | None = None) -> None:
         self.lock = threading.RLock()
         self.clock = clock
         self.typing_seconds = typing_seconds
+        self.edit_window = edit_window
         self.max_file_size = 100 * 1024 * 1024
         self.users: dict[int, User] = {}
         self.bots: dict[int, Bot] = {}

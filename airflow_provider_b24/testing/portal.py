@@ -41,6 +41,8 @@ class FakePortal:
     :param clock: seconds since the epoch; the limits, tokens and dates go by it.
     :param latency: seconds that every answer takes.
     :param typing_seconds: how long a client shows a writing signal.
+    :param edit_window: for how many seconds a user's message may be edited or deleted; ``None`` for ever. It can be
+        changed later, as ``portal.company.edit_window``. For bots' messages no such time is documented.
     :raises OSError: on start, if the port is in use.
     """
 
@@ -54,6 +56,7 @@ class FakePortal:
         clock: Callable[[], float] = time.time,
         latency: float = 0.0,
         typing_seconds: float = 25.0,
+        edit_window: float | None = None,
     ) -> None:
         load()
         self._wanted_port = port
@@ -63,7 +66,7 @@ class FakePortal:
         self._servers: list[Server] = []
         self.access = Access(clock)
         self.bot_token = "report-bot-token"  # noqa: S105 - of a bot that exists only here
-        self.company = Company(clock, typing_seconds)
+        self.company = Company(clock, typing_seconds, edit_window)
         found_company(self.company, self.bot_token, f"token:{self.bot_token}")
         self.faults = Faults()
         self.bucket = LeakyBucket(*bucket, clock) if bucket is not None else None

@@ -12,7 +12,8 @@ class Message:
     """A message of a dialog.
 
     ``dialog_id`` is the dialog as the webhook's owner sees it, ``author_id`` is 0 for a system message,
-    ``params`` are the parameters of the call that posted it, as they were sent.
+    ``params`` are the parameters of the call that posted it, as they were sent; ``reactions`` are who reacted, by
+    the reaction's code.
     """
 
     id: int
@@ -25,6 +26,7 @@ class Message:
     files: list[dict[str, Any]] = field(default_factory=list)
     edited: bool = False
     deleted: bool = False
+    reactions: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from airflow_provider_b24.testing.company import Bot, Company, User
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.methods.dialogs import user_card
 from airflow_provider_b24.testing.methods.messages import check_reply
+from airflow_provider_b24.testing.records import Message
 from airflow_provider_b24.testing.registry import Call, method
 from airflow_provider_b24.testing.wire import is_empty, is_numeric, is_yes, items_of, to_int
 
@@ -19,6 +20,19 @@ STATUSES = frozenset(
     for word in (
         "THINKING", "SEARCHING", "GENERATING", "ANALYZING", "PROCESSING", "TRANSLATING", "CONNECTING",
         "CHECKING", "CALCULATING", "READING_DOCS", "COMPOSING",
+    )
+)  # fmt: skip
+_REACTIONS = frozenset(
+    (
+        "like", "dislike", "faceWithTearsOfJoy", "redHeart", "neutralFace", "fire", "cry",
+        "slightlySmilingFace", "winkingFace", "laugh", "kiss", "wonder", "slightlyFrowningFace",
+        "loudlyCryingFace", "faceWithStuckOutTongue", "faceWithStuckOutTongueAndWinkingEye",
+        "smilingFaceWithSunglasses", "confusedFace", "flushedFace", "thinkingFace", "angry",
+        "smilingFaceWithHorns", "faceWithThermometer", "facepalm", "poo", "flexedBiceps", "clappingHands",
+        "raisedHand", "smilingFaceWithHeartEyes", "smilingFaceWithHearts", "pleadingFace", "relievedFace",
+        "foldedHands", "okHand", "signHorns", "loveYouGesture", "clownFace", "partyingFace", "questionMark",
+        "exclamationMark", "lightBulb", "bomb", "sleepingSymbol", "crossMark", "whiteHeavyCheckMark", "eyes",
+        "handshake", "hundredPoints",
     )
 )  # fmt: skip
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -115,6 +129,106 @@ def _forwards(call: Call, bot: Bot, given: Any) -> dict[str, str]:
             raise PortalError("ACCESS_DENIED", "Access denied", status=403)
         texts[key] = found[1].text
     return texts
+
+
+def _message(call: Call) -> tuple[Chat, Message]:
+    """The message that is named, in a chat of the bot's.
+
+    :raises PortalError: ``ACCESS_DENIED``, also where there is none.
+    """
+    bot = _bot(call)
+    found = call.company.chats.message(to_int(call.get("messageId")))
+    if found is None or bot.id not in found[0].members:
+        raise PortalError("ACCESS_DENIED", "Access denied", status=403)
+    return found
+
+
+@method("imbot.v2.Chat.Message.update", "imbot")
+def message_update(call: Call) -> Any:
+    """Change a message of the bot.
+
+    What an empty text does is not documented; here it deletes the message, as with ``im.message.update``.
+    """
+    chat, message = _message(call)
+    if message.author_id != _bot(call).id:
+        raise PortalError("ACCESS_DENIED", "Access denied", status=403)
+    given = call.get("fields")
+    fields = given if isinstance(given, dict) else {}
+    changes: dict[str, Any] = {}
+    for name, check in (("attach", check_attach), ("keyboard", check_keyboard)):
+        if fields.get(name) is not None:
+            changes[name.upper()] = check(fields[name])
+    message.params = {key: value for key, value in (message.params | changes).items() if value is not None}
+    if fields.get("message") is not None:
+        message.text = call.company.cut(str(fields["message"]).strip())
+        message.deleted = not message.text
+    message.edited = True
+    call.company.changed(chat, message)
+    return {"result": True}
+
+
+@method("imbot.v2.Chat.Message.delete", "imbot")
+def message_delete(call: Call) -> Any:
+    """Delete a message of the bot, or any in a chat that the bot runs; ``complete`` leaves no trace."""
+    chat, message = _message(call)
+    if _bot(call).id not in {message.author_id, chat.owner}:
+        raise PortalError("ACCESS_DENIED", "Access denied", status=403)
+    message.deleted = True
+    message.text = ""
+    call.company.changed(chat, message)
+    if is_yes(call.get("complete")):
+        chat.messages.remove(message)
+    return {"result": True}
+
+
+@method("imbot.v2.Chat.Message.Reaction.add", "imbot")
+def reaction_add(call: Call) -> Any:
+    """React to a message as the bot."""
+    chat, message = _message(call)
+    bots = message.reactions.setdefault(_reaction(call), [])
+    if _bot(call).id in bots:
+        raise PortalError("REACTION_ALREADY_SET", "Reaction already set")
+    bots.append(_bot(call).id)
+    call.company.changed(chat, message)
+    return {"result": True}
+
+
+@method("imbot.v2.Chat.Message.Reaction.delete", "imbot")
+def reaction_delete(call: Call) -> Any:
+    """Take the bot's reaction back; what is answered where there is none is not documented, here it is the same."""
+    chat, message = _message(call)
+    bots = message.reactions.get(_reaction(call), [])
+    if _bot(call).id in bots:
+        bots.remove(_bot(call).id)
+    call.company.changed(chat, message)
+    return {"result": True}
+
+
+def _reaction(call: Call) -> str:
+    if call.get("reaction") not in _REACTIONS:
+        raise PortalError("REACTION_NOT_FOUND", "Reaction not found")
+    return str(call.get("reaction"))
+
+
+@method("imbot.v2.Chat.Message.read", "imbot")
+def message_read(call: Call) -> Any:
+    """Mark messages read for the bot, up to ``messageId`` or all."""
+    bot = _bot(call)
+    chat = _dialog(call, bot)
+    last = chat.messages[-1].id if chat.messages else 0
+    if call.get("messageId") is not None:
+        last = to_int(call.get("messageId"))
+        if chat.find(last) is None:
+            raise PortalError("MESSAGE_NOT_FOUND", "Message not found")
+    before = chat.read.get(bot.id, 0)
+    chat.read[bot.id] = max(last, before)
+    seen = [one.id for one in chat.messages if before < one.id <= last and one.author_id != bot.id and not one.deleted]
+    return {
+        "chatId": chat.id,
+        "lastId": chat.read[bot.id],
+        "counter": chat.unread(bot.id),
+        "viewedMessages": seen,
+    }
 
 
 @method("imbot.v2.Bot.register", "imbot")

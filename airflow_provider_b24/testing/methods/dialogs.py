@@ -170,6 +170,8 @@ def message_card(chat: Chat, message: Message, viewer: int) -> dict[str, Any]:
         params["IS_EDITED"] = "Y"
     if message.deleted:
         params["IS_DELETED"] = "Y"
+    if message.reactions.get("like"):
+        params["LIKE"] = message.reactions["like"]
     return {
         "id": message.id,
         "chat_id": chat.id,

@@ -65,16 +65,21 @@ def message_add(call: Call) -> Any:
 
 
 def _changeable(call: Call, *, by_owner: bool = False) -> tuple[Chat, Message]:
-    """The message, if the caller wrote it (or, ``by_owner``, runs the group chat)."""
+    """The message, if the caller wrote it (or, ``by_owner``, runs the group chat) and may still change it."""
     message_id = to_int(call.upper("MESSAGE_ID"))
     if message_id <= 0:
         raise PortalError("MESSAGE_ID_ERROR", "Message ID can't be empty")
     caller = call.caller.user_id
     found = call.company.chats.message(message_id)
     owned = found is not None and by_owner and not found[0].private and found[0].owner == caller
-    if found is None or not (found[1].author_id == caller or owned):
+    if found is None or not (found[1].author_id == caller or owned) or _is_late(call, found[1]):
         raise PortalError("CANT_EDIT_MESSAGE", "Time has expired for modification or you don't have access", status=403)
     return found
+
+
+def _is_late(call: Call, message: Message) -> bool:
+    window = call.company.edit_window
+    return window is not None and (call.company.now() - message.date).total_seconds() > window
 
 
 @method("im.message.update", "im")
@@ -109,4 +114,29 @@ def message_delete(call: Call) -> Any:
     message.deleted = True
     message.text = ""
     call.company.changed(chat, message)
+    return True
+
+
+@method("im.message.like", "im")
+def message_like(call: Call) -> Any:
+    """Put the caller's like to a message or take it away; ``auto`` switches over.
+
+    What is answered for a message that is not there, or that the caller can not see, is not documented; here it is
+    the one refusal that there is.
+    """
+    message_id = to_int(call.upper("MESSAGE_ID"))
+    if message_id <= 0:
+        raise PortalError("MESSAGE_ID_ERROR", "Message ID can't be empty")
+    caller = call.caller.user_id
+    found = call.company.chats.message(message_id)
+    likes = found[1].reactions.setdefault("like", []) if found is not None and caller in found[0].members else None
+    action = str(call.upper("ACTION") or "auto").lower()
+    wanted = {"plus": True, "minus": False}.get(action, likes is not None and caller not in likes)
+    if found is None or likes is None or (caller in likes) is wanted:
+        raise PortalError("WITHOUT_CHANGES", "Action completed without changes")
+    if wanted:
+        likes.append(caller)
+    else:
+        likes.remove(caller)
+    call.company.changed(*found)
     return True

@@ -103,6 +103,23 @@ def test_offline_events_are_deleted_by_reading_them(params: Any, *, repeatable: 
 
 
 @pytest.mark.parametrize(
+    ("method", "params", "repeatable"),
+    [
+        ("im.message.update", {"MESSAGE_ID": 5, "MESSAGE": "text"}, True),
+        ("im.message.update", {"message_id": 5, "attach": []}, True),
+        ("im.message.update", {"MESSAGE_ID": 5, "MESSAGE": " "}, False),
+        ("im.message.update", {"message_id": 5, "message": None}, False),
+        ("im.message.update", [], False),
+        ("imbot.v2.Chat.Message.update", {"messageId": 5, "fields": {"message": "text"}}, True),
+        ("imbot.v2.Chat.Message.update", {"messageId": 5, "fields": {"message": ""}}, False),
+        ("imbot.v2.Chat.Message.read", {}, True),
+    ],
+)
+def test_a_message_is_changed_twice_but_not_deleted(method: str, params: Any, *, repeatable: bool) -> None:
+    assert is_repeatable(method, params) is repeatable
+
+
+@pytest.mark.parametrize(
     ("params", "repeatable"),
     [
         ({"cmd": {"a": "profile", "b": "crm.item.get?id=1&entityTypeId=2"}}, True),
