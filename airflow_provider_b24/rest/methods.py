@@ -66,6 +66,10 @@ _REPEATABLE = frozenset(
 _UPDATES = frozenset(["im.message.update", "imbot.v2.chat.message.update"])
 
 
+# Where they have a tag, and say whose it is, what is sent again replaces what was sent.
+_TAGGED = frozenset(["im.notify", "im.notify.personal.add", "im.notify.system.add"])
+
+
 def is_repeatable(method: str, params: Params = ()) -> bool:
     """Whether a method only reads, or is harmless when carried out twice."""
     name = method.lower()
@@ -73,6 +77,8 @@ def is_repeatable(method: str, params: Params = ()) -> bool:
         return True
     if name == "batch":
         return _repeatable_batch(params)
+    if name in _TAGGED:
+        return isinstance(params, Mapping) and bool(params.get("TAG")) and bool(params.get("CLIENT_ID"))
     if name in _UPDATES:
         return _keeps_the_message(params)
     if name == "event.offline.get":
