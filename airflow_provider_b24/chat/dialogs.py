@@ -60,6 +60,11 @@ def is_reference(dialog_id: str) -> bool:
     return ":" in dialog_id
 
 
+def for_bot(dialog_id: str) -> str:
+    """How the same dialog is named for a bot, whose methods know ``chat2935`` and ``13`` only: no ``sg17``."""
+    return f"group:{dialog_id[2:]}" if dialog_id.startswith("sg") else dialog_id
+
+
 def resolve(
     peer: Peer, dialog_id: str, *, patience: Patience | None = None, priority: Priority | None = None
 ) -> Generator[Step, Any, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def bot_fields(
     # The same checks, and the same words.
     message_params("1", message, attach=attach, keyboard=keyboard, reply_id=reply_id)
     if menu:
-        raise ConfigurationError("a bot's message has no menu", advice="Leave menu or as_bot out.")
+        raise ConfigurationError("a bot's message has no menu", advice="Leave the menu or as_bot=True out.")
     fields = {"message": message, "attach": attach, "keyboard": keyboard}
     given: dict[str, Any] = {name: value for name, value in fields.items() if value}
     if system:
@@ -126,6 +126,7 @@ def post(
         message_params(checked, **parameters)
     else:
         bot_fields(**parameters)
+        checked = for_bot(checked)
     memory = memory or Memory()
     if is_reference(checked):
         # What was posted needs no dialog any more.
@@ -145,7 +146,7 @@ def _posting(dialog_id: str, bot: Bot | None, parameters: dict[str, Any]) -> Pos
     if bot is None:
         params = message_params(dialog_id, **parameters)
         return Posting(dialog_id, message, attach, 0 if system else None, lambda _: Call("im.message.add", params))
-    speaker = {"botId": bot.bot_id, **({"botToken": bot.token} if bot.token else {}), "dialogId": dialog_id}
+    speaker = {**bot.params, "dialogId": dialog_id}
     fields = bot_fields(**parameters)
 
     def call(uuid: str) -> Call:

@@ -36,6 +36,18 @@ def check_status(status: str) -> str:
     return name
 
 
+def check_who_shows(status: str | None, as_bot: bool | None) -> None:
+    """Only a bot shows a status.
+
+    :raises ConfigurationError: for a status of the account.
+    """
+    if status is not None and as_bot is False:
+        raise ConfigurationError(
+            f"status is {status!r}, and as_bot is False",
+            advice="Only a chat bot can show a status: leave one of the two out.",
+        )
+
+
 def check_interval(seconds: float) -> float:
     """Seconds between two signals.
 

@@ -44,6 +44,11 @@ class Bot:
     bot_id: int
     token: str | None = field(default=None, repr=False)
 
+    @property
+    def params(self) -> dict[str, object]:
+        """What every method of a bot is told of who calls it."""
+        return {"botId": self.bot_id, **({"botToken": self.token} if self.token else {})}
+
 
 def signal(
     dialog_id: str,
@@ -62,9 +67,7 @@ def signal(
     """
     if bot is None:
         return Call("im.dialog.writing", {"DIALOG_ID": dialog_id}, priority=priority)
-    params: dict[str, object] = {"botId": bot.bot_id, "dialogId": dialog_id}
-    if bot.token:
-        params["botToken"] = bot.token
+    params = {**bot.params, "dialogId": dialog_id}
     if status:
         params["statusMessageCode"] = STATUS_PREFIX + check_status(status)
     params["duration"] = max(1, min(600, round(duration)))

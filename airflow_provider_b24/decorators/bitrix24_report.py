@@ -10,7 +10,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
-from airflow_provider_b24.chat.signals import check_interval, check_status
+from airflow_provider_b24.chat.signals import check_interval, check_status, check_who_shows
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
@@ -41,7 +41,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :param interval: time between two typing signals. Default 12 s.
     :param status: what the connection's bot is shown to do meanwhile.
-    :param as_bot: post as the connection's bot. Default False: as the account behind the connection.
+    :param as_bot: True to type and post as the connection's bot, False as the account behind it. Default: as the bot
+        where the connection has one.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
         what it posted before. Default True.
     :return: the id of the message, as XCom.
@@ -59,7 +60,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         interval: dt.timedelta | float | None = None,
         status: str | None = None,
-        as_bot: bool = False,
+        as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
@@ -80,6 +81,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         self.interval = None if interval is None else check_interval(seconds(interval, "interval"))
         self.status = None if status is None else check_status(status)
         self.as_bot = as_bot
+        check_who_shows(self.status, as_bot)
         self.post_again_when_cleared = post_again_when_cleared
 
     def execute(self, context: Context) -> int:
@@ -93,7 +95,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
                 if posted is not None:
                     self.log.info("Message %s was posted in %s by an earlier try", posted, self.dialog_id)
                     return posted
-                typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status)
+                typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status, as_bot=self.as_bot)
             # The function's own calls of the portal fail as the operators' do.
             with typing, no_vain_retries():
                 result = super().execute(context)

@@ -198,7 +198,7 @@ class RestCalls(BaseHook):
         if as_bot and bot is None:
             raise ConfigurationError(
                 f"as_bot is set, and the connection {self.bitrix24_conn_id!r} has no bot",
-                advice="Give bot_id and bot_token in the connection.",
+                advice="Give bot_id and bot_token in the connection, or leave as_bot out.",
             )
         return bot
 

@@ -17,25 +17,30 @@ if TYPE_CHECKING:
 class MessageCalls(RestCalls):
     """Posts messages, and finds the dialogs they go to."""
 
-    def dialog_id(self, dialog_id: str | int) -> str:
+    def dialog_id(self, dialog_id: str | int, *, as_bot: bool | None = False) -> str:
         """The id of a dialog that may be named by what it belongs to (``deal:1663``).
 
+        :param as_bot: who is to speak there, as in :meth:`speaker`: a bot does not know ``sg17``. Default: the account.
         :raises NotFoundError: if it has none.
         """
         from functools import partial
 
-        from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
 
         checked = check_dialog_id(dialog_id)
+        checked = for_bot(checked) if self.speaker(as_bot) else checked
         return self.get_conn().run(partial(resolve, dialog_id=checked)) if is_reference(checked) else checked
 
-    async def adialog_id(self, dialog_id: str | int) -> str:
+    async def adialog_id(self, dialog_id: str | int, *, as_bot: bool | None = False) -> str:
         """Like :meth:`dialog_id`."""
         from functools import partial
 
-        from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
 
         checked = check_dialog_id(dialog_id)
+        if as_bot is not False:
+            await self.aread()
+        checked = for_bot(checked) if self.speaker(as_bot) else checked
         if not is_reference(checked):
             return checked
         client = await self.aget_conn()
@@ -66,10 +71,10 @@ class MessageCalls(RestCalls):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
-        as_bot: bool = False,
+        as_bot: bool | None = None,
         once: str | None = None,
     ) -> int:
-        """Post a message with ``im.message.add``, or as the connection's bot with ``imbot.v2.Chat.Message.send``.
+        """Post a message, as the bot (``imbot.v2.Chat.Message.send``) or as the account (``im.message.add``).
 
         Where the answer is lost, the dialog is read to see whether the message is there: that takes up to 90 s, and
         the message is sent again only if the first one can not come any more.
@@ -81,11 +86,12 @@ class MessageCalls(RestCalls):
         :param message: the text, with BBCode.
         :param attach: blocks to attach, as Python objects.
         :param keyboard: buttons under the message.
-        :param menu: items for its context menu; not as a bot.
+        :param menu: items for its context menu, which a bot's message can not have.
         :param system: show it without an author. Default False.
         :param url_preview: turn links into previews. Default True.
         :param reply_id: the id of the message that this one answers.
-        :param as_bot: post as the connection's bot. Default False: as the account behind the connection.
+        :param as_bot: True to post as the connection's bot, False as the account behind it. Default: as the bot where
+            the connection has one, and there is no ``menu``.
         :param once: the message's name within the task, such as ``"summary"``.
         :return: the id of the message.
         :raises DeliveryUnknownError: if it may or may not have been posted.
@@ -111,7 +117,7 @@ class MessageCalls(RestCalls):
         dialog_id: str | int,
         message: str | None = None,
         *,
-        as_bot: bool = False,
+        as_bot: bool | None = None,
         once: str | None = None,
         **parameters: Any,
     ) -> int:
@@ -119,7 +125,7 @@ class MessageCalls(RestCalls):
         client = await self.aget_conn()
         return await client.run(self._post(once, as_bot, dialog_id=dialog_id, message=message, **parameters))
 
-    def post_once(self, memory: Memory, dialog_id: str | int, *, as_bot: bool = False, **parameters: Any) -> int:
+    def post_once(self, memory: Memory, dialog_id: str | int, *, as_bot: bool | None = None, **parameters: Any) -> int:
         """Like :meth:`send_message`, with what is kept of the message given; for operators."""
         return self.get_conn().run(self._post(memory, as_bot, dialog_id=dialog_id, **parameters))
 
@@ -135,13 +141,14 @@ class MessageCalls(RestCalls):
         return self.get_conn().run(partial(recall, memory=memory))
 
     def _post(
-        self, memory: Memory | str | None, as_bot: bool, **parameters: Any
+        self, memory: Memory | str | None, as_bot: bool | None, **parameters: Any
     ) -> Callable[[Peer], Generator[Step, Any, int]]:
         from functools import partial
 
         from airflow_provider_b24.chat.message import post
         from airflow_provider_b24.hooks.delivery import memory_here
 
-        bot = self.speaker(as_bot)
+        # What a bot can not do is done by the account, unless it was asked for by name.
+        bot = self.speaker(False if as_bot is None and parameters.get("menu") else as_bot)
         kept = memory_here(memory) if isinstance(memory, str) else memory
         return partial(post, memory=kept, bot=bot, **parameters)

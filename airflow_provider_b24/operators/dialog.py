@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class DialogWritingOperator(DefersAtLimit):
     """Show "is typing…" in a dialog: once, for a while, or for as long as other tasks of the run work.
 
-    Sends ``im.dialog.writing``, or with a ``status`` ``imbot.v2.Chat.InputAction.notify``. A client shows the
-    indicator for 25 s after a signal, or until the author posts. Without ``keep_for`` and ``while_running``
-    one signal is sent. With one of them the task defers: the triggerer keeps the indicator lit, and no
-    worker slot is held.
+    Sends ``imbot.v2.Chat.InputAction.notify`` where the connection has a bot, and otherwise ``im.dialog.writing``. A
+    client shows the indicator for 25 s after a signal, or until the author posts. Without ``keep_for`` and
+    ``while_running`` one signal is sent. With one of them the task defers: the triggerer keeps the indicator lit, and
+    no worker slot is held.
 
     With ``while_running`` it is lit while one of the tasks is running or deferred, not while they wait for a
     slot or a retry, and the task ends when all of them have, however they ended. It stands beside them in
@@ -43,6 +43,8 @@ class DialogWritingOperator(DefersAtLimit):
     :param interval: time between two signals, 2 to 24 seconds. Default 12, so that one lost leaves no gap.
     :param status: what a chat bot is shown to do: ``PROCESSING``, ``CALCULATING``, ``ANALYZING`` …; needs a
         ``bot_id`` in the connection.
+    :param as_bot: True to type as the connection's bot, False as the account behind it. Default: as the bot where the
+        connection has one.
     :param poll_interval: time between two looks at the watched tasks. Default 2 s.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
     """
@@ -59,11 +61,12 @@ class DialogWritingOperator(DefersAtLimit):
         while_running: Any = None,
         interval: dt.timedelta | float | None = None,
         status: str | None = None,
+        as_bot: bool | None = None,
         poll_interval: dt.timedelta | float = 2.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        from airflow_provider_b24.chat.signals import INTERVAL, check_interval, check_status
+        from airflow_provider_b24.chat.signals import INTERVAL, check_interval, check_status, check_who_shows
         from airflow_provider_b24.rest.errors import ConfigurationError
 
         self.dialog_id = dialog_id
@@ -77,6 +80,8 @@ class DialogWritingOperator(DefersAtLimit):
         self.while_running = None if while_running is None else task_ids(while_running, own=self.task_id)
         self.interval = check_interval(INTERVAL if interval is None else seconds(interval, "interval"))
         self.status = None if status is None else check_status(status)
+        self.as_bot = as_bot
+        check_who_shows(self.status, as_bot)
         self.poll_interval = max(1.0, seconds(poll_interval, "poll_interval"))
 
     def execute(self, context: Context) -> None:
@@ -85,11 +90,11 @@ class DialogWritingOperator(DefersAtLimit):
             self._check_graph()
         siblings = None
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
-            dialog_id = hook.dialog_id(self.dialog_id)
+            dialog_id = hook.dialog_id(self.dialog_id, as_bot=self.as_bot)
             if self.while_running is not None:
                 siblings = self._look(context)
             if siblings is None or siblings.working:
-                hook.send_typing(dialog_id, status=self.status)
+                hook.send_typing(dialog_id, status=self.status, as_bot=self.as_bot)
                 self.log.info("Typing in %s", dialog_id)
         if self.keep_for is not None:
             self._defer(dialog_id, until=_in(self.keep_for))
@@ -146,6 +151,7 @@ class DialogWritingOperator(DefersAtLimit):
                 dialog_id=dialog_id,
                 interval=self.interval,
                 status=self.status,
+                as_bot=self.as_bot,
                 poll_interval=self.poll_interval,
                 **ending,
             ),
@@ -154,12 +160,15 @@ class DialogWritingOperator(DefersAtLimit):
 
 
 class DialogReadOperator(DefersAtLimit):
-    """Mark messages of a dialog as read (``im.dialog.read``).
+    """Mark messages of a dialog as read: for the connection's bot where it has one, else for its account.
+
+    Sends ``imbot.v2.Chat.Message.read`` or ``im.dialog.read``.
 
     :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
     :param message_id: up to which message, inclusive; default: all. Templated.
+    :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
     :param bitrix24_conn_id: the Airflow connection. Templated.
-    :return: what the portal says of the dialog: ``dialogId``, ``chatId``, ``lastId``, ``counter``.
+    :return: what the portal says of the dialog: ``chatId``, ``lastId``, ``counter`` and, of an account, ``dialogId``.
     """
 
     template_fields: Sequence[str] = ("dialog_id", "message_id", "bitrix24_conn_id")
@@ -170,12 +179,14 @@ class DialogReadOperator(DefersAtLimit):
         *,
         dialog_id: str | int,
         message_id: int | str | None = None,
+        as_bot: bool | None = None,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.dialog_id = dialog_id
         self.message_id = message_id
+        self.as_bot = as_bot
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
         if message_id is not None:
@@ -186,9 +197,13 @@ class DialogReadOperator(DefersAtLimit):
         from airflow_provider_b24.rest.errors import AccessDeniedError
 
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
-            params: dict[str, Any] = {"DIALOG_ID": hook.dialog_id(self.dialog_id)}
-            if self.message_id not in (None, ""):
-                params["MESSAGE_ID"] = check_message_id(self.message_id)
+            dialog_id = hook.dialog_id(self.dialog_id, as_bot=self.as_bot)
+            until = None if self.message_id in (None, "") else check_message_id(self.message_id)
+            bot = hook.speaker(self.as_bot)
+            if bot is not None:
+                given = {**bot.params, "dialogId": dialog_id, **({} if until is None else {"messageId": until})}
+                return hook.call("imbot.v2.Chat.Message.read", given)
+            params: dict[str, Any] = {"DIALOG_ID": dialog_id, **({} if until is None else {"MESSAGE_ID": until})}
             result = hook.call("im.dialog.read", params)
             if result is False:
                 raise AccessDeniedError(
@@ -201,6 +216,8 @@ class DialogReadOperator(DefersAtLimit):
 
 class DialogUnreadOperator(DefersAtLimit):
     """Mark messages of a dialog as unread, from one message on (``im.dialog.unread``).
+
+    For the account behind the connection: a bot can not do that.
 
     :param dialog_id: where; see :class:`DialogWritingOperator`. Templated.
     :param message_id: the first message that is to be unread. Templated.

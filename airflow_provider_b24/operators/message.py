@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class MessageAddOperator(DefersAtLimit):
     """Post a message in a dialog, exactly once for each task instance, whatever dies in between.
 
-    It is posted as the account behind the connection (``im.message.add``), or as its bot
-    (``imbot.v2.Chat.Message.send``). Where an answer is lost or a worker is killed, the dialog is read to see
+    It is posted as the connection's bot where it has one (``imbot.v2.Chat.Message.send``), and otherwise as the account
+    behind it (``im.message.add``). Where an answer is lost or a worker is killed, the dialog is read to see
     whether the message is there. Where the portal refuses it for good, and where the dialog does not tell
     (:class:`~.rest.errors.DeliveryUnknownError`), the task fails at once, without retries.
 
@@ -36,7 +36,8 @@ class MessageAddOperator(DefersAtLimit):
     :param system: show it as a system message, without an author. Default False.
     :param url_preview: turn links into previews. Default True.
     :param reply_id: the id of the message that this one answers. Templated.
-    :param as_bot: post as the connection's bot; without ``menu`` then. Default False.
+    :param as_bot: True to post as the connection's bot, which can not be with a ``menu``; False to post as the account.
+        Default: as the bot where the connection has one, and there is no ``menu``.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
         what it posted before. Default True.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
@@ -67,7 +68,7 @@ class MessageAddOperator(DefersAtLimit):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
-        as_bot: bool = False,
+        as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         **kwargs: Any,

@@ -213,6 +213,11 @@ class Verdict(NamedTuple):
 _SCOPE = "Add the scope that the method's documentation names to the webhook or application, then reconnect."
 _MEMBER = "Is the account behind the connection a member of that chat? Add it to the chat, or use another dialog id."
 
+_BOT_MEMBER = "The bot is no member of that chat: add it to the chat, or let the account do it with as_bot=False."
+_BOT_LOST = (
+    "Register a bot (airflow bitrix24 bot register CONN_ID), or take bot_id and bot_token out of the connection."
+)
+
 CODES: dict[str, Verdict] = {
     # limits: refused before execution
     "query_limit_exceeded": Verdict(QueryLimitError),
@@ -278,6 +283,16 @@ CODES: dict[str, Verdict] = {
     "error_manifest_is_not_available": Verdict(NotFoundError),
     "not_found": Verdict(NotFoundError),
     "bitrix_rest_v3_exception_entitynotfoundexception": Verdict(NotFoundError),
+    # bots
+    "bot_not_found": Verdict(NotFoundError, f"The connection's bot_id is wrong, or the bot was deleted. {_BOT_LOST}"),
+    "bot_ownership_error": Verdict(
+        AccessDeniedError,
+        "The connection's bot_token is not the one that the bot has, or the bot belongs to another application. "
+        f"{_BOT_LOST}",
+    ),
+    "bot_token_not_specified": Verdict(
+        RequestRefusedError, "A bot needs its token with a webhook: give bot_token in the connection."
+    ),
     # refused, with words that help
     "invalid_request": Verdict(RequestRefusedError, "The portal takes HTTPS only."),
     "dialog_id_empty": Verdict(RequestRefusedError, "dialog_id is 'chat2935', 'sg17' or a user id such as '13'."),
@@ -299,7 +314,10 @@ def error_for(
     :param status: the HTTP status; consulted only where the code is not in the table. None for a command
         inside a batch, whose own status is not told.
     """
-    verdict = CODES.get((code or "").strip().lower())
+    known = (code or "").strip().lower()
+    verdict = CODES.get(known)
+    if known == "access_denied" and (method or "").startswith("imbot.v2.Chat."):
+        verdict = Verdict(AccessDeniedError, _BOT_MEMBER)
     if verdict is None:
         verdict = Verdict(_by_status(status))
     return verdict.error(

@@ -53,6 +53,7 @@ _REPEATABLE = frozenset(
         "im.dialog.read",
         "im.dialog.unread",
         "imbot.v2.chat.inputaction.notify",
+        "imbot.v2.chat.message.read",
         "imbot.chat.sendtyping",
         "imbot.v2.chat.message.read",
         "user.admin",

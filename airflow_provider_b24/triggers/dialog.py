@@ -44,7 +44,8 @@ class DialogWritingTrigger(BaseTrigger):
     :param dag_id: their DAG.
     :param run_id: their run.
     :param poll_interval: seconds between two looks at them.
-    :param status: what the connection's bot is shown to do; without it, the account itself is typing.
+    :param status: what the connection's bot is shown to do.
+    :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class DialogWritingTrigger(BaseTrigger):
         run_id: str | None = None,
         poll_interval: float = 2.0,
         status: str | None = None,
+        as_bot: bool | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bitrix24_conn_id = bitrix24_conn_id
@@ -70,6 +72,7 @@ class DialogWritingTrigger(BaseTrigger):
         self.run_id = run_id
         self.poll_interval = poll_interval
         self.status = status
+        self.as_bot = as_bot
         self._blind = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -86,6 +89,7 @@ class DialogWritingTrigger(BaseTrigger):
                 "run_id": self.run_id,
                 "poll_interval": self.poll_interval,
                 "status": self.status,
+                "as_bot": self.as_bot,
             },
         )
 
@@ -119,12 +123,14 @@ class DialogWritingTrigger(BaseTrigger):
         """Have the dialog lit by the board of the connection; None if that can not be read now."""
         try:
             hook = await read_hook(self.bitrix24_conn_id)
-            call = hook.signal(self.dialog_id, status=self.status, duration=max(LASTS, 2 * self.interval + 1))
+            call = hook.signal(
+                self.dialog_id, status=self.status, duration=max(LASTS, 2 * self.interval + 1), as_bot=self.as_bot
+            )
             board = await stack.enter_async_context(await hook.signal_board())
         except Exception as error:
             light.failed(clock.monotonic(), foreseen(error))
             return None
-        return await stack.enter_async_context(board.lamp((self.dialog_id, self.status), call, light))
+        return await stack.enter_async_context(board.lamp((self.dialog_id, self.status, call.method), call, light))
 
     def _watching(self) -> AbstractContextManager[Watch]:
         assert self.dag_id

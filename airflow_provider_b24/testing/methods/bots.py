@@ -60,6 +60,9 @@ def _bot(call: Call) -> Bot:
 
 def _dialog(call: Call, bot: Bot) -> Chat:
     company = call.company
+    # Of a workgroup's "sg17" the pages on bots say nothing.
+    if str(call.get("dialogId")).startswith("sg"):
+        raise PortalError("ACCESS_DENIED", "Access denied", status=403)
     try:
         chat = company.chats.resolve(call.get("dialogId"), bot.id, company.users, company.now_text())
     except (MalformedDialog, UnknownChat, UnknownUser):

@@ -151,10 +151,43 @@ def test_a_connection_that_is_not_there(where, caplog, monkeypatch):
 
 def test_as_a_bot(portal, connect, answered):
     connect(portal.bot_connection())
-    with Bitrix24Hook() as hook, hook.typing("chat2935", status="calculating"):
-        answered("imbot.v2.Chat.InputAction.notify")
-    (signal,) = portal.signals("chat2935")
-    assert (signal.author_id, signal.status, signal.duration) == (101, "IMBOT_AGENT_ACTION_CALCULATING", 25)
+    with Bitrix24Hook() as hook:
+        with hook.typing("chat2935", status="calculating"):
+            answered("imbot.v2.Chat.InputAction.notify")
+        with hook.typing("sg17"):
+            answered("imbot.v2.Chat.InputAction.notify", times=2)
+        with hook.typing("chat2935", as_bot=False):
+            answered()
+    first, last = portal.signals("chat2935")
+    (between,) = portal.signals("sg17")
+    assert (first.author_id, first.status, first.duration) == (101, "IMBOT_AGENT_ACTION_CALCULATING", 25)
+    assert (between.author_id, between.status, between.duration) == (101, None, 25)
+    assert last.author_id == 1
+
+
+def test_as_a_bot_in_an_event_loop(portal, connect, answered):
+    connect(portal.bot_connection())
+
+    async def report():
+        async with Bitrix24Hook() as hook:
+            async with hook.typing("sg17"):
+                await awaited(lambda: answered("imbot.v2.Chat.InputAction.notify"))
+            await hook.asend_message("sg17", "done")
+            assert await hook.adialog_id("sg17") == "sg17"
+            assert await hook.adialog_id("sg17", as_bot=None) == "chat2937"
+
+    asyncio.run(report())
+    assert portal.chat("sg17").lit(time.time()) == []
+    assert portal.messages("sg17")[0].author_id == 101
+
+
+def test_a_bot_that_is_not_in_the_chat_costs_only_the_indicator(portal, connect, caplog):
+    connect(portal.bot_connection())
+    with Bitrix24Hook() as hook, hook.typing("chat2936"):
+        eventually(lambda: caplog.records)
+    assert len(portal.calls) == 1
+    assert "is given up" in caplog.text
+    assert "add it to the chat, or let the account do it with as_bot=False" in caplog.text
 
 
 def test_a_status_without_a_bot_costs_only_the_indicator(portal, hook, caplog):

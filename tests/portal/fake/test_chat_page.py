@@ -120,7 +120,7 @@ def test_bots_show_their_status_and_dialogs_are_apart(show, call, portal):
     bot = portal.bot_connection()["extra"]
     base = {"botId": bot["bot_id"], "botToken": bot["bot_token"]}
     status = {"statusMessageCode": "IMBOT_AGENT_ACTION_CALCULATING"}
-    call.result("imbot.v2.Chat.InputAction.notify", base | {"dialogId": "sg17"})
+    call.result("imbot.v2.Chat.InputAction.notify", base | {"dialogId": "chat2937"})
     expect(page.locator('[data-dialog="sg17"]')).to_contain_text("Report Bot is typing…")
     expect(page.locator("#typing")).to_be_hidden()
     call.result("imbot.v2.Chat.InputAction.notify", base | status | {"dialogId": "chat2935"})

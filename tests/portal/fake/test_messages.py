@@ -278,7 +278,7 @@ def test_bots_write_once_per_uuid(bot, portal, call):
     assert bot(send, fields={"message": " "})[1]["error"] == "EMPTY_MESSAGE"
     assert bot(send, dialogId="1", fields={"message": "to you alone"})[0] == 200
     assert [one.text for one in portal.messages("101")] == ["to you alone"]
-    forwarded = bot(send, dialogId="sg17", fields={"forwardIds": {uuid[::-1]: first["id"]}})[1]["result"]
+    forwarded = bot(send, dialogId="chat2937", fields={"forwardIds": {uuid[::-1]: first["id"]}})[1]["result"]
     assert forwarded["uuidMap"] == {uuid[::-1]: portal.messages("sg17")[0].id}
 
 

@@ -240,7 +240,20 @@ def test_as_a_bot_while_it_runs(portal, connect, run):
         return "text"
 
     run(report(weekly, status="CALCULATING"))
-    assert portal.signals("chat2935")[0].status == "IMBOT_AGENT_ACTION_CALCULATING"
+    (signal,) = portal.signals("chat2935")
+    (message,) = portal.messages("chat2935")
+    assert (signal.status, signal.author_id, message.author_id) == ("IMBOT_AGENT_ACTION_CALCULATING", 101, 101)
+
+
+def test_as_the_account_in_spite_of_a_bot(portal, connect, run):
+    connect(portal.bot_connection())
+
+    def weekly():
+        eventually(lambda: portal.signals("chat2935"))
+        return "text"
+
+    run(report(weekly, as_bot=False))
+    assert (portal.signals("chat2935")[0].author_id, portal.messages("chat2935")[0].author_id) == (1, 1)
 
 
 # ---- as a task

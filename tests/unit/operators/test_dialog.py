@@ -47,6 +47,7 @@ def deferred(operator, context) -> TaskDeferred:
         ({"interval": dt.timedelta(seconds=1)}, ["interval is 1.0", "from 2 to 24"]),
         ({"interval": "12"}, ["interval is '12'", "timedelta or seconds"]),
         ({"status": "DREAMING"}, ["status is 'DREAMING'", "PROCESSING"]),
+        ({"status": "PROCESSING", "as_bot": False}, ["status is 'PROCESSING', and as_bot is False", "leave one"]),
         ({"poll_interval": 0}, ["poll_interval is 0", "above zero"]),
         ({"while_running": []}, ["while_running of 'typing' is empty", "Name the tasks"]),
         ({"while_running": "typing"}, ["names the task itself", "other tasks"]),
@@ -101,14 +102,30 @@ def test_where_it_is_named_by_what_it_belongs_to(portal, context):
 def test_as_a_bot(portal, connect, context):
     connect(portal.bot_connection())
     writing(status="CALCULATING").execute(context)
-    (signal,) = portal.signals("chat2935")
-    assert (signal.author_id, signal.status) == (101, "IMBOT_AGENT_ACTION_CALCULATING")
+    for as_bot in (None, True, False):
+        writing(task_id=f"as_bot_{as_bot}", as_bot=as_bot).execute(context)
+    writing(task_id="sg", dialog_id="sg17").execute(context)
+    assert [(signal.author_id, signal.status) for signal in portal.signals("chat2935")] == [
+        (101, "IMBOT_AGENT_ACTION_CALCULATING"),
+        (101, None),
+        (101, None),
+        (1, None),
+    ]
+    assert [signal.author_id for signal in portal.signals("sg17")] == [101]
 
 
 def test_a_status_without_a_bot(portal, context):
     with pytest.raises(AirflowFailException, match=r"'bitrix24_default' has no bot.*give bot_id and bot_token"):
         writing(status="CALCULATING").execute(context)
+    with pytest.raises(AirflowFailException, match=r"as_bot is set, and the connection 'bitrix24_default' has no bot"):
+        writing(task_id="as_bot", as_bot=True).execute(context)
     assert portal.calls == []
+
+
+def test_a_bot_that_is_not_in_the_chat(portal, connect, context):
+    connect(portal.bot_connection())
+    with pytest.raises(AirflowFailException, match="add it to the chat, or let the account do it with as_bot=False"):
+        writing(dialog_id="chat2936").execute(context)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +181,7 @@ def test_for_a_while(portal, context):
         "run_id": None,
         "poll_interval": 2.0,
         "status": None,
+        "as_bot": None,
     }
 
 
@@ -196,6 +214,7 @@ def test_while_others_work(portal, dag, context, supervised):
         "run_id": "run",
         "poll_interval": 3.0,
         "status": None,
+        "as_bot": None,
     }
 
 
@@ -320,6 +339,17 @@ def test_marking_as_read(portal, dag, context):
     assert answer == {"dialogId": "chat2935", "chatId": 2935, "lastId": messages[2], "counter": 0}
     assert DialogUnreadOperator(task_id="un", dialog_id="chat2935", message_id=str(messages[2])).execute(context)
     assert portal.chat("chat2935").unread(1) == 1
+
+
+def test_marking_as_read_for_the_bot(portal, connect, dag, context):
+    connect(portal.bot_connection())
+    messages = [portal.add_message("chat2935", 2, text) for text in ("a", "b", "c")]
+    answer = DialogReadOperator(task_id="read", dialog_id="chat2935", message_id=messages[1]).execute(context)
+    assert answer == {"chatId": 2935, "lastId": messages[1], "counter": 1, "viewedMessages": messages[:2]}
+    assert portal.chat("chat2935").unread(1) == 3
+    assert DialogReadOperator(task_id="all", dialog_id="sg17", as_bot=True).execute(context)["counter"] == 0
+    answer = DialogReadOperator(task_id="own", dialog_id="chat2935", as_bot=False).execute(context)
+    assert answer["counter"] == portal.chat("chat2935").unread(1) == 0
 
 
 def test_no_access_is_no_success(portal, dag, context):

@@ -141,15 +141,48 @@ def test_what_the_dialog_does_not_tell_fails_without_retries(portal, context):
 
 def test_as_the_bot(portal, context, connect):
     connect(portal.bot_connection())
-    message_id = message(as_bot=True, keyboard=[{"TEXT": "b", "LINK": "https://example.com/"}]).execute(context)
+    for as_bot in (None, True):
+        message_id = message(
+            task_id=f"{as_bot}", as_bot=as_bot, keyboard=[{"TEXT": "b", "LINK": "https://example.com/"}]
+        ).execute(context)
+        posted = portal.messages("chat2935")[-1]
+        assert (posted.id, posted.author_id) == (message_id, 101)
+        assert is_our_uuid(posted.uuid)
+    message_id = message(task_id="own", as_bot=False).execute(context)
+    posted = portal.messages("chat2935")[-1]
+    assert (posted.id, posted.author_id) == (message_id, 1)
+
+
+def test_what_a_bot_can_not_do_the_account_does(portal, context, connect):
+    connect(portal.bot_connection())
+    message(menu=[{"TEXT": "c", "LINK": "https://example.com/"}]).execute(context)
     (posted,) = portal.messages("chat2935")
-    assert (posted.id, posted.author_id) == (message_id, 101)
-    assert is_our_uuid(posted.uuid)
+    assert posted.author_id == 1
+
+
+def test_a_bot_that_is_not_in_the_chat(portal, context, connect):
+    connect(portal.bot_connection())
+    with pytest.raises(AirflowFailException) as caught:
+        message(dialog_id="chat2936").execute(context)
+    assert str(caught.value).startswith("imbot.v2.Chat.Message.send: ACCESS_DENIED (HTTP 403): Access denied. ")
+    assert "The bot is no member of that chat: add it to the chat, or let the account do it with as_bot=False." in str(
+        caught.value
+    )
+
+
+def test_a_bot_in_a_workgroup(portal, context, connect):
+    connect(portal.bot_connection())
+    message(dialog_id="sg17").execute(context)
+    (posted,) = portal.messages("sg17")
+    assert posted.author_id == 101
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({}, "has no bot. Give bot_id and bot_token"), ({"menu": [{"TEXT": "c"}]}, "has no bot")],
+    [
+        ({}, "has no bot. Give bot_id and bot_token in the connection, or leave as_bot out"),
+        ({"menu": [{"TEXT": "c"}]}, "has no bot"),
+    ],
 )
 def test_as_a_bot_that_there_is_not(portal, context, fields, words):
     with pytest.raises(AirflowFailException, match=words):
