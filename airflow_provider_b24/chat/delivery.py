@@ -22,12 +22,12 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from airflow_provider_b24.chat.recognition import Likeness, Marks, marks_of, new_uuid, written_at
+from airflow_provider_b24.chat.recognition import FileMark, Likeness, Marks, file_ids, marks_of, new_uuid, written_at
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import (
@@ -105,6 +105,8 @@ class Posting:
     :ivar call: makes the call that posts it, with this UUID where it can have one.
     :ivar has_uuid: whether it can.
     :ivar readable: whether the account can read the dialog; a bot's private talks it can not.
+    :ivar files: of the files in it.
+    :ivar sending: seconds that the request may take to be sent, where files go with it.
     """
 
     dialog_id: str
@@ -114,6 +116,8 @@ class Posting:
     call: Callable[[str], Call] = field(repr=False)
     has_uuid: bool = False
     readable: bool = True
+    files: tuple[FileMark, ...] = ()
+    sending: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,9 @@ class _Entry:
     :ivar claim: of who sent it.
     :ivar at: when the last request left (epoch seconds).
     :ivar after: the id of the dialog's last message before; None if that could not be read.
+    :ivar sending: how long after ``at`` the last byte of the request may have left, in seconds.
+    :ivar id: of the message.
+    :ivar files: the ids of the files in it.
     """
 
     stage: Literal["idle", "sent", "posted"]
@@ -134,15 +141,26 @@ class _Entry:
     after: int | None = None
     marks: Marks | None = None
     id: int = 0
+    sending: float = 0.0
+    files: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if value is not None}
-        return {**kept, **({"marks": self.marks.as_json()} if self.marks else {})}
+        for name in ("sending", "files"):
+            # Only where there are files.
+            if not kept[name]:
+                del kept[name]
+        return {
+            **kept,
+            **({"marks": self.marks.as_json()} if self.marks else {}),
+            **({"files": list(self.files)} if self.files else {}),
+        }
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> _Entry:
         marks = kept.get("marks")
-        entry = cls(**{**kept, "marks": Marks.of_json(marks) if marks else None})
+        files = tuple(kept.get("files", ()))
+        entry = cls(**{**kept, "marks": Marks.of_json(marks) if marks else None, "files": files})
         if entry.stage not in ("idle", "sent", "posted") or (entry.stage == "sent" and not entry.marks):
             raise LookupError(entry.stage)
         return entry
@@ -192,6 +210,12 @@ def recall(peer: Peer, memory: Memory) -> Generator[Step, Any, int | None]:
     """
     found = yield from _settle(peer, (yield from _read(memory)), memory)
     return found if isinstance(found, int) else None
+
+
+def posted_files(memory: Memory) -> Generator[Step, Any, tuple[int, ...]]:
+    """The ids of the files in a message that was posted; empty where they could not be kept."""
+    entry = yield from _read(memory)
+    return entry.files if entry is not None and entry.stage == "posted" else ()
 
 
 def _attempt(
@@ -268,12 +292,36 @@ def _send(
             entry.dialog,
             failure.description,
         )
-        return entry
-    posted = int(as_number(result.get("id") if isinstance(result, Mapping) else result) or 0)
+        return (yield from _left(peer, entry, memory))
+    posted, files = _posted(result)
     if not posted:
-        return entry
-    yield from _keep(memory, entry, posted)
+        return (yield from _left(peer, entry, memory))
+    yield from _keep(memory, entry, posted, files)
     return posted
+
+
+def _left(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Entry]:
+    """A request with files has left by now, however long that might have taken: nobody has to wait for it any more."""
+    if not entry.sending or (yield from _read(memory)) != entry:
+        return entry
+    left = replace(entry, at=peer.clock.time(), sending=0.0)
+    yield from _write(memory, left.as_json())
+    return left
+
+
+def _posted(result: Any) -> tuple[int, list[int]]:
+    """The ids of a message and of its files, from the answer of any method that posts."""
+    if not isinstance(result, Mapping):
+        return int(as_number(result) or 0), []
+    named = next((result[name] for name in ("id", "messageId", "MESSAGE_ID") if name in result), None)
+    file = result.get("file")
+    cards = [file] if isinstance(file, Mapping) else list((_mapping(result.get("FILES"))).values())
+    files = [int(number) for card in cards if isinstance(card, Mapping) and (number := as_number(card.get("id")))]
+    return int(as_number(named) or 0), files
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _uuid(posting: Posting, memory: Memory, before: _Entry | None, claim: str) -> str:
@@ -304,8 +352,19 @@ def _prepared(
         messages = None if reply is None else _messages(reply.result)
         if messages is not None:
             after = max(map(_id, messages), default=0)
-    marks = marks_of(author, posting.message, posting.attach, _uuid(posting, memory, before, claim))
-    return _Entry("sent", memory.life, claim, 0.0, posting.dialog_id, posting.readable, after, marks)
+    uuid = _uuid(posting, memory, before, claim)
+    marks = marks_of(author, posting.message, posting.attach, uuid, posting.files)
+    return _Entry(
+        "sent",
+        memory.life,
+        claim,
+        0.0,
+        posting.dialog_id,
+        posting.readable,
+        after,
+        marks,
+        sending=posting.sending,
+    )
 
 
 def _of_an_earlier_try(peer: Peer, posting: Posting, memory: Memory) -> Generator[Step, Any, _Entry]:
@@ -313,9 +372,10 @@ def _of_an_earlier_try(peer: Peer, posting: Posting, memory: Memory) -> Generato
     author = posting.author
     if author is None:
         author = yield from _account(peer)
-    marks = marks_of(author, posting.message, posting.attach)
+    marks = marks_of(author, posting.message, posting.attach, files=posting.files)
     now = peer.clock.time()
-    entry = _Entry("sent", memory.life, "", now, posting.dialog_id, posting.readable, None, marks)
+    sending = posting.sending
+    entry = _Entry("sent", memory.life, "", now, posting.dialog_id, posting.readable, None, marks, sending=sending)
     yield from _write(memory, entry.as_json())
     return entry
 
@@ -351,10 +411,10 @@ def _settle(
         over = yield from _claimed_until(peer, memory, claim)
         if entry is not None and entry.stage == "sent":
             # It was kept before it was seen here, whatever the clock of who kept it says.
-            over = max(over, min(entry.at, seen) + peer.patience.late)
+            over = max(over, min(entry.at, seen) + entry.sending + peer.patience.late)
             sight = yield from _look(peer, entry, memory)
             if sight.id:
-                yield from _keep(memory, entry, sight.id)
+                yield from _keep(memory, entry, sight.id, sight.files)
                 return sight.id
         # Somebody else may have gone on meanwhile. An entry of an earlier try that had no store is in none.
         latest = (yield from _read(memory)) or entry
@@ -393,6 +453,7 @@ class _Sight:
     """What a look into the dialog showed.
 
     :ivar id: of the message, or 0.
+    :ivar files: the ids of the files in it.
     :ivar problem: why it can not be said that the message is not there.
     :ivar passing: whether another look may tell more.
     :ivar held_back: the method's execution time is used up, for a while that is known.
@@ -402,6 +463,7 @@ class _Sight:
     problem: str = ""
     passing: bool = False
     held_back: OperatingLimitError | None = None
+    files: list[int] = field(default_factory=list)
 
 
 def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Sight]:
@@ -425,13 +487,14 @@ def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Si
         if messages is None:
             return _Sight(problem="the portal's answer has no messages in it", passing=True)
         page = sorted(messages, key=_id)
+        files = _cards(reply.result)
         if link is not None and all(_id(message) != link for message in page):
             return _Sight(problem="messages were deleted from the dialog while it was read", passing=True)
         for message in page:
             if (_id(message) > entry.after) if entry.after is not None else _is_new(message, since - _SKEW):
-                likeness = entry.marks.like(message)
+                likeness = entry.marks.like(message, files)
                 if likeness is Likeness.SAME:
-                    return _Sight(_id(message))
+                    return _Sight(_id(message), files=file_ids(message))
                 if likeness is Likeness.UNSURE:
                     sight.problem = f"message {_id(message)} may be it, but is not quite the same"
         reached = [_id(message) for message in page]
@@ -454,6 +517,13 @@ def _page(dialog_id: str, limit: int, before: int | None = None) -> Call:
 def _messages(result: Any) -> list[Mapping[str, Any]] | None:
     found = result.get("messages") if isinstance(result, Mapping) else None
     return [message for message in found if isinstance(message, Mapping)] if isinstance(found, list) else None
+
+
+def _cards(result: Any) -> list[Mapping[str, Any]]:
+    """What the portal says of the files in these messages: a list, or a table by id."""
+    found = result.get("files") if isinstance(result, Mapping) else None
+    cards = found.values() if isinstance(found, Mapping) else found
+    return [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, Iterable) else []
 
 
 def _id(message: Mapping[str, Any]) -> int:
@@ -498,13 +568,13 @@ def _give_up(memory: Memory) -> Generator[Step, Any, None]:
     yield from _write(memory, {}, _CLAIM)
 
 
-def _keep(memory: Memory, entry: _Entry, message_id: int) -> Generator[Step, Any, None]:
-    """Keep the id; that this fails is no reason to fail, for the dialog tells it as well."""
+def _keep(memory: Memory, entry: _Entry, message_id: int, files: Iterable[int] = ()) -> Generator[Step, Any, None]:
+    """Keep the ids; that this fails is no reason to fail, for the dialog tells it as well."""
 
     def keep() -> None:
         try:
             memory.store[memory.key] = _Entry(
-                "posted", memory.life, entry.claim, entry.at, entry.dialog, id=message_id
+                "posted", memory.life, entry.claim, entry.at, entry.dialog, id=message_id, files=tuple(files)
             ).as_json()
         except Exception as error:
             log.warning("The id of message %s could not be kept (%s)", message_id, type(error).__name__)

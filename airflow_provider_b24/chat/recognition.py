@@ -12,6 +12,7 @@ import hashlib
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -25,6 +26,8 @@ _MENTION = re.compile(r"\[(user|chat|context)\b[^\]]*\].*?\[/\1\]", re.IGNORECAS
 _TAG = re.compile(r"\[[^\[\]]*\]")
 # An application's system message gets the application's name as a first line.
 _APPLICATION = re.compile(r"\A\[b\][^\n]*\[/b\]\n", re.IGNORECASE)
+# What a portal puts behind the name of a file that is in the chat's folder already: "report (1).pdf".
+_COPY = re.compile(r"\s*\(\d+\)(?=(\.[^.]*)?\Z)")
 _MOST_BLOCK_PRINTS = 40
 _OURS = "airflow-provider-b24"
 
@@ -38,6 +41,34 @@ class Likeness(Enum):
 
 
 @dataclass(frozen=True)
+class FileMark:
+    """What a file of a message is recognised by.
+
+    :ivar name: fingerprint of the letters and digits of its name; the others a portal may change.
+    :ivar size: in bytes.
+    :ivar id: on the portal's Drive, if that is known beforehand; otherwise 0.
+    """
+
+    name: str
+    size: int
+    id: int = 0
+
+    def alike(self, card: Mapping[str, Any]) -> Likeness:
+        """Whether this is the file, from what the portal says of one."""
+        shown = str(card.get("name") or "")
+        named = self.name in (_name_print(shown), _name_print(_COPY.sub("", shown)))
+        sized = as_number(card.get("size")) == self.size
+        if named and sized:
+            return Likeness.SAME
+        return Likeness.UNSURE if named or sized else Likeness.OTHER
+
+
+def file_mark(name: str, size: int, file_id: int = 0) -> FileMark:
+    """What a file will be recognised by."""
+    return FileMark(_name_print(name), size, file_id)
+
+
+@dataclass(frozen=True)
 class Marks:
     """What a message is recognised by.
 
@@ -46,6 +77,7 @@ class Marks:
     :ivar loose: fingerprint of its letters and digits.
     :ivar blocks: fingerprints of the texts in its attachment.
     :ivar uuid: of a bot's message; empty for a user's, which can not be given one.
+    :ivar files: of the files in it.
     """
 
     author: int
@@ -53,15 +85,21 @@ class Marks:
     loose: str
     blocks: tuple[str, ...] = ()
     uuid: str = ""
+    files: tuple[FileMark, ...] = ()
 
-    def like(self, message: Mapping[str, Any]) -> Likeness:
-        """Whether this is the message, from what ``im.dialog.messages.get`` says of one."""
+    def like(self, message: Mapping[str, Any], files: Sequence[Mapping[str, Any]] = ()) -> Likeness:
+        """Whether this is the message, from what ``im.dialog.messages.get`` says of one.
+
+        :param files: what it says of the files in the dialog's messages.
+        """
         uuid = str(message.get("uuid") or "").lower()
         if self.uuid and uuid == self.uuid:
             return Likeness.SAME
         if as_number(message.get("author_id")) != self.author:
             return Likeness.OTHER
-        likeness = self._by_text(message)
+        likeness = self._by_files(message, files)
+        if likeness is not Likeness.OTHER:
+            likeness = max(likeness, self._by_text(message), key=list(Likeness).index)
         if self.uuid and likeness is not Likeness.OTHER:
             # Another message that we sent has a uuid of ours; without one, this portal does not give it back.
             return Likeness.OTHER if is_our_uuid(uuid) else Likeness.UNSURE
@@ -70,7 +108,7 @@ class Marks:
     def _by_text(self, message: Mapping[str, Any]) -> Likeness:
         params = message.get("params")
         params = params if isinstance(params, Mapping) else {}
-        if params.get("IS_DELETED") == "Y":
+        if _is_deleted(message):
             return Likeness.UNSURE
         text = str(message.get("text") or "")
         same = self.text in (_words_print(text), *self._without_application(text))
@@ -80,7 +118,26 @@ class Marks:
         held = set(self.blocks) <= blocks
         if self.text:
             return Likeness.SAME if same and (held or not blocks) else Likeness.UNSURE
-        return Likeness.SAME if same and self.blocks and held else Likeness.UNSURE
+        return Likeness.SAME if same and (self.blocks or self.files) and held else Likeness.UNSURE
+
+    def _by_files(self, message: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> Likeness:
+        ids = file_ids(message)
+        if _is_deleted(message):
+            return Likeness.UNSURE
+        if len(ids) != len(self.files):
+            return Likeness.OTHER
+        if {mark.id for mark in self.files} == set(ids):
+            return Likeness.SAME
+        cards = [card for card in files if as_number(card.get("id")) in ids]
+        if len(cards) < len(ids):
+            # One was removed from the Drive since.
+            return Likeness.UNSURE
+        found = Likeness.SAME
+        for mark in self.files:
+            best = min(cards, key=lambda card: list(Likeness).index(mark.alike(card)))
+            found = max(found, mark.alike(best), key=list(Likeness).index)
+            cards.remove(best)
+        return found
 
     def _without_application(self, text: str) -> list[str]:
         return [_words_print(rest) for rest in self._rest(text)]
@@ -91,7 +148,8 @@ class Marks:
 
     def as_json(self) -> dict[str, Any]:
         """For a store."""
-        return {**asdict(self), "blocks": list(self.blocks)}
+        kept = {**asdict(self), "blocks": list(self.blocks), "files": [asdict(file) for file in self.files]}
+        return kept if self.files else {name: value for name, value in kept.items() if name != "files"}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Marks:
@@ -100,19 +158,35 @@ class Marks:
         :raises LookupError: if it is something else.
         :raises TypeError: likewise.
         """
-        return cls(int(kept["author"]), kept["text"], kept["loose"], tuple(kept["blocks"]), kept["uuid"])
+        files = tuple(FileMark(**file) for file in kept.get("files", ()))
+        return cls(int(kept["author"]), kept["text"], kept["loose"], tuple(kept["blocks"]), kept["uuid"], files)
 
 
-def marks_of(author: int, message: str | None, attach: object = None, uuid: str = "") -> Marks:
+def marks_of(
+    author: int, message: str | None, attach: object = None, uuid: str = "", files: Sequence[FileMark] = ()
+) -> Marks:
     """What a message will be recognised by.
 
     :param author: who will be its author; 0 for a system message.
     :param message: its text.
     :param attach: its attachment, as it is sent.
     :param uuid: the one that it is sent with, if any.
+    :param files: of the files in it.
     """
     text = message or ""
-    return Marks(author, _words_print(text), _loose_print(text), block_prints(attach), uuid)
+    return Marks(author, _words_print(text), _loose_print(text), block_prints(attach), uuid, tuple(files))
+
+
+def file_ids(message: Mapping[str, Any]) -> list[int]:
+    """The ids of the files in a message."""
+    params = message.get("params")
+    named = params.get("FILE_ID") if isinstance(params, Mapping) else None
+    return [int(number) for one in (named if isinstance(named, list) else [named]) if (number := as_number(one))]
+
+
+def _is_deleted(message: Mapping[str, Any]) -> bool:
+    params = message.get("params")
+    return isinstance(params, Mapping) and params.get("IS_DELETED") == "Y"
 
 
 def block_prints(blocks: object, most: int | None = _MOST_BLOCK_PRINTS) -> tuple[str, ...]:
@@ -164,6 +238,10 @@ def _words_print(text: str) -> str:
 def _loose_print(text: str) -> str:
     bare = _TAG.sub("", _MENTION.sub("", _words(text)))
     return _print("".join(filter(str.isalnum, bare)).casefold())
+
+
+def _name_print(name: str) -> str:
+    return _print("".join(filter(str.isalnum, unicodedata.normalize("NFKC", name))).casefold())
 
 
 def _print(text: str) -> str:

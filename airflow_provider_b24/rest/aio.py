@@ -17,6 +17,7 @@ import httpx
 from airflow_provider_b24.rest import transport
 from airflow_provider_b24.rest.batch import BatchReply, converse_batch
 from airflow_provider_b24.rest.client import Client
+from airflow_provider_b24.rest.content import Body
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
@@ -133,9 +134,9 @@ class AsyncClient:
 
     async def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         progress = _Progress()
-        connect, read, whole = self.settings.seconds(deadline)
-        # The deadline ends a write, and nothing else: a large file over a slow line is no stall.
-        times = {"connect": connect, "read": read, "write": whole, "pool": whole}
+        connect, read, whole = self.settings.seconds(deadline, request.sending)
+        # A file goes in many pieces, none of which may stand still; anything else in one, which the deadline ends.
+        times = {"connect": connect, "read": read, "write": read if request.sending else whole, "pool": whole}
         try:
             with anyio.move_on_after(whole) as scope:
                 response = await self._send(request, times, progress)
@@ -151,7 +152,11 @@ class AsyncClient:
             raise
         # A host name that is none by the rules of IDNA is a plain ValueError.
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
+            if progress.sent and request.cut_short:
+                return transport.cut_short(late=transport.is_timeout(error))
             return transport.describe(error, sent=progress.sent, waited=read)
+        if scope.cancelled_caught and progress.sent and request.cut_short:
+            return transport.cut_short(late=True)
         if scope.cancelled_caught:
             return transport.describe(TimeoutError(), sent=progress.sent, waited=read, late=whole)
         content = body.whole()
@@ -159,12 +164,15 @@ class AsyncClient:
 
     async def _send(self, request: Request, times: dict[str, float], progress: _Progress) -> httpx.Response:
         # No local variable here has a repr that shows the URL: this frame may be in a traceback.
+        headers, content = request.headers, request.body
+        if isinstance(content, Body):
+            headers = {**headers, "Content-Length": str(len(content))}
         return await self._way(request).handle_async_request(
             httpx.Request(
                 request.verb,
                 self._url(request),
-                headers=request.headers,
-                content=request.body,
+                headers=headers,
+                content=_read_aside(content) if isinstance(content, Body) else content,
                 extensions={"timeout": times, "trace": progress},
             )
         )
@@ -203,6 +211,18 @@ class AsyncClient:
             except (ImportError, ValueError):
                 return None
         return self._transports[proxy]
+
+
+async def _read_aside(body: Body) -> AsyncIterator[bytes]:
+    """The pieces of a body, read in a thread: a file may be slow. Who gives up does not wait for that."""
+    pieces = iter(body)
+    try:
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
+    finally:
+        # Where a thread is still reading, it closes the file when it is over.
+        with contextlib.suppress(ValueError):
+            pieces.close()
 
 
 async def _over(renewals: Sequence[Future[Tokens]], within: float | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
@@ -186,22 +187,24 @@ class Client:
     def _exchange(self, request: Request, deadline: float | None) -> Response | Failure:
         self._drop_stale_connections()
         # Given back at the end: this may be a signal handler, in the midst of another exchange.
-        outer = bounds.until, bounds.room
+        outer = bounds.until, bounds.room, bounds.stall
         try:
             return self._exchanged(request, deadline)
         finally:
-            bounds.until, bounds.room = outer
+            bounds.until, bounds.room, bounds.stall = outer
 
     def _exchanged(self, request: Request, deadline: float | None) -> Response | Failure:
         prepared = requests.PreparedRequest()
-        prepared.method, prepared.url, prepared.body = request.verb, request.url, request.body
+        prepared.method, prepared.url = request.verb, request.url
+        prepared.body = request.body  # type: ignore[assignment]
         # A plain dict does: each has one spelling here, and a mapping that knows several costs as much as the encoding.
         headers = dict(request.headers)
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
         prepared.headers = headers  # type: ignore[assignment]
-        connect, read, whole = self.settings.seconds(deadline)
+        connect, read, whole = self.settings.seconds(deadline, request.sending)
         bounds.until, bounds.room = time.monotonic() + whole, self.settings.most_received
+        bounds.stall = read if request.sending else math.inf
         try:
             # The options are no local of this frame: a proxy's URL may hold a password.
             response = self._adapter.send(prepared, stream=True, timeout=(connect, read), **self._options_for(request))
@@ -222,6 +225,8 @@ class Client:
         if isinstance(error, requests.exceptions.InvalidSchema):
             raise transport.unusable_proxy()
         sent, late = _may_have_left(error), time.monotonic() >= bounds.until
+        if sent and request.cut_short:
+            return transport.cut_short(late=transport.is_timeout(error))
         if sent and any(isinstance(cause, transport.TooMuchError) for cause in transport.causes(error)):
             return transport.too_large(self.settings.most_bytes)
         return transport.describe(error, sent=sent, waited=read, late=whole if late else None)

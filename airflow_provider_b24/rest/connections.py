@@ -31,10 +31,12 @@ class _Bounds(threading.local):
 
     :ivar until: the moment when it has to be over, by ``time.monotonic``.
     :ivar room: how many more bytes are read.
+    :ivar stall: seconds that each piece of a request may take.
     """
 
     until = math.inf
     room = math.inf
+    stall = math.inf
 
     def left(self) -> float:
         """Seconds until the deadline.
@@ -172,7 +174,7 @@ class _OnTime:
         patience = self.sock.gettimeout()
         view = memoryview(data)
         for at in range(0, len(view), _PIECE):
-            self.sock.settimeout(bounds.left())
+            self.sock.settimeout(min(bounds.left(), bounds.stall))
             super().send(view[at : at + _PIECE])  # type: ignore[misc]
         self.sock.settimeout(patience)
 

@@ -152,6 +152,12 @@ class NotSentError(Bitrix24Error):
     default_advice = "Check the portal's address, the proxy and the network of this worker."
 
 
+class FileError(NotSentError):
+    """A file that was to be sent can not be read, or changed while it was. Nothing was done."""
+
+    default_advice = "Is it there, and may the account that runs the task read it?"
+
+
 class CertificateError(NotSentError):
     """The portal's TLS certificate is not trusted. Nothing was sent."""
 
@@ -282,6 +288,7 @@ CODES: dict[str, Verdict] = {
     ),
     "error_manifest_is_not_available": Verdict(NotFoundError),
     "not_found": Verdict(NotFoundError),
+    "chat_not_found": Verdict(NotFoundError, _MEMBER),
     "bitrix_rest_v3_exception_entitynotfoundexception": Verdict(NotFoundError),
     # bots
     "bot_not_found": Verdict(NotFoundError, f"The connection's bot_id is wrong, or the bot was deleted. {_BOT_LOST}"),
@@ -296,6 +303,8 @@ CODES: dict[str, Verdict] = {
     # refused, with words that help
     "invalid_request": Verdict(RequestRefusedError, "The portal takes HTTPS only."),
     "dialog_id_empty": Verdict(RequestRefusedError, "dialog_id is 'chat2935', 'sg17' or a user id such as '13'."),
+    "file_too_large": Verdict(RequestRefusedError, "The portal takes files of 100 MB at most: send a part, or a link."),
+    "error_could_not_save_file": Verdict(RequestRefusedError, "Is there room left on the portal's Drive?"),
     "error_batch_method_not_allowed": Verdict(RequestRefusedError, "Call this method by itself, not in a batch."),
 }
 

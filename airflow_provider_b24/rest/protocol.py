@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 
 from airflow_provider_b24 import __version__
 from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.content import Body, Content
 from airflow_provider_b24.rest.credentials import AuthorizationCode, OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
@@ -44,7 +46,8 @@ class Call:
     """One REST method with its parameters.
 
     :ivar method: the name as the documentation spells it, without ``.json``.
-    :ivar params: a mapping, or a sequence for the methods that take their parameters by position.
+    :ivar params: a mapping, or a sequence for the methods that take their parameters by position. A
+        :class:`~.content.Content` in it is a file, which is sent as base64 in pieces.
     :ivar version: 2 for the classic REST (``/rest/``), 3 for REST 3.0 (``/rest/api/``).
     :ivar priority: who goes first when requests are short.
     :raises ConfigurationError: for a name that is none, or a version there is not.
@@ -78,7 +81,17 @@ class Request:
     verb: Literal["GET", "POST"] = field(repr=False)
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(repr=False)
+    body: bytes | Body | None = field(repr=False)
+
+    @property
+    def sending(self) -> float:
+        """Seconds that its body may take to be sent, where it holds files; otherwise 0."""
+        return self.body.seconds if isinstance(self.body, Body) else 0.0
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether it holds files, and its end was not sent: then nothing was done."""
+        return isinstance(self.body, Body) and not self.body.complete
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,7 @@ def encode(call: Call, address: Address, proof: Webhook | Tokens) -> Request:
             advice="Use a webhook for this call.",
         )
     # No secret is in a local variable here, for this frame is in the traceback of the error.
-    body, problem = _to_json(_with_token(call.params, proof))
+    body, problem = _body(_with_token(call.params, proof))
     if body is None:
         raise _not_json(problem, call.method)
     return Request("POST", _url(call, address, proof), _HEADERS, body)
@@ -150,9 +163,9 @@ def as_json(params: Params) -> str:
 
     :raises ConfigurationError: for a value that JSON does not know.
     """
-    body, problem = _to_json(params)
-    if body is None:
-        raise _not_json(problem, None)
+    body, problem = _body(params)
+    if not isinstance(body, bytes):
+        raise _not_json(problem or "a file", None)
     return body.decode()
 
 
@@ -197,13 +210,47 @@ def _token_request(app: OAuthApp, *, grant_type: str, **grant: str) -> Request:
     return Request("GET", f"{app.oauth_url}?{query}", _ASKING, None)
 
 
-def _to_json(params: Params) -> tuple[bytes | None, str]:
+def _body(params: Params) -> tuple[bytes | Body | None, str]:
+    """Parameters as JSON; with files among them, as one that is read in pieces."""
     try:
-        return _JSON.encode(params).encode(), ""
+        return _to_json(params, _JSON)
+    except _FileInsideError:
+        pass
+    files: list[Content] = []
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Content):
+            files.append(value)
+            return _GAP
+        return plain_value(value)
+
+    text, problem = _to_json(params, _encoder(plain))
+    if text is None:
+        return None, problem
+    first, *others = text.split(_GAP.encode())
+    parts: list[bytes | Content] = [first]
+    for file, part in zip(files, others, strict=True):
+        parts += [file, part]
+    return Body(parts), ""
+
+
+def _to_json(params: Params, encoder: json.JSONEncoder) -> tuple[bytes | None, str]:
+    try:
+        return encoder.encode(params).encode(), ""
+    except _FileInsideError:
+        raise
     except UnicodeEncodeError:
         return None, "a text holds half of a surrogate pair, which is no character"
     except (TypeError, ValueError, RecursionError) as error:
         return None, str(error)
+
+
+class _FileInsideError(TypeError):
+    """There is a file among the parameters."""
+
+
+# Stands for a file in a text; nobody can know it and write it into another parameter.
+_GAP = secrets.token_hex(16)
 
 
 def plain_value(value: Any) -> Any:
@@ -226,10 +273,16 @@ def plain_value(value: Any) -> Any:
         return sorted(value, key=repr)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return list(value)
+    if isinstance(value, Content):
+        raise _FileInsideError("a file, which can not stand here")
     raise TypeError(f"a value of type {type(value).__name__}")
 
 
-_JSON = json.JSONEncoder(default=plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _encoder(plain: Callable[[Any], Any]) -> json.JSONEncoder:
+    return json.JSONEncoder(default=plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+_JSON = _encoder(plain_value)
 
 
 def decode(method: str, response: Response) -> Reply:

@@ -29,8 +29,8 @@ class Transport:
     :ivar read_timeout: seconds without a byte until an answer counts as lost. Default 65, for the portal
         itself gives up after 60.
     :ivar deadline: seconds until an answer that is not complete counts as lost, however much of it comes in. They
-        begin when the connection is looked for. Default 300: the portal's own 60, and for the rest the largest
-        file that it takes (100 MB, a third more as base64) over a line of 5 Mbit/s.
+        begin when the connection is looked for. Default 300. Files have as much again as they need at 2 Mbit/s, and
+        must get on within the read time-out, always.
     :ivar verify: True (the usual authorities, or those that ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or
         ``SSL_CERT_FILE`` name), False (no check), or the path of a file of authorities.
     :ivar proxy: URL of a proxy for all requests; default: what the environment says (``HTTPS_PROXY``,
@@ -66,12 +66,13 @@ class Transport:
                 "proxy is not the URL of a proxy (it is not shown here)", advice="Like http://proxy.example:3128."
             )
 
-    def seconds(self, deadline: float | None) -> tuple[float, float, float]:
+    def seconds(self, deadline: float | None, sending: float = 0.0) -> tuple[float, float, float]:
         """How long an exchange waits for a connection, for each further byte, and in all.
 
         :param deadline: of one request, where the usual times are not meant.
+        :param sending: what its files may take besides.
         """
-        whole = deadline or self.deadline
+        whole = (deadline or self.deadline) + sending
         return min(self.connect_timeout, whole), min(deadline or self.read_timeout, whole), whole
 
     @property
@@ -220,6 +221,12 @@ class SecretsOff(logging.Filter):
         return True
 
 
+def cut_short(*, late: bool) -> Failure:
+    """A request with files in it that did not get to its end, so that the portal can not have read it."""
+    why = "the line stood still" if late else "the connection broke off"
+    return Failure(f"{why} while a file was being sent", sent=False)
+
+
 def describe(error: BaseException, *, sent: bool, waited: float, late: float | None = None) -> Failure:
     """A library's exception in words of ours, which can not contain the URL.
 
@@ -232,7 +239,7 @@ def describe(error: BaseException, *, sent: bool, waited: float, late: float | N
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = getattr(cause, "verify_message", None) or "no reason given"
             return Failure(f"the TLS certificate is not trusted: {reason}", sent=False, certificate=True)
-    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in found):
+    if is_timeout(error):
         if not sent:
             return Failure("no connection in time", sent=False)
         if late is None or late <= waited:
@@ -255,6 +262,11 @@ def describe(error: BaseException, *, sent: bool, waited: float, late: float | N
     if any("Proxy" in type(cause).__name__ or "Tunnel" in str(cause) for cause in found):
         return Failure("the proxy did not let the connection through", sent=False)
     return Failure("no connection could be made", sent=False)
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether something took too long."""
+    return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes(error))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
