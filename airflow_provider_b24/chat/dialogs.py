@@ -68,7 +68,7 @@ def for_bot(dialog_id: str) -> str:
 def resolve(
     peer: Peer, dialog_id: str, *, patience: Patience | None = None, priority: Priority | None = None
 ) -> Generator[Step, Any, str]:
-    """The dialog id that a reference stands for, found with ``im.chat.get`` or ``user.get``.
+    """The dialog id that a reference stands for, found with ``im.chat.get`` or ``user.get``, and known for ten minutes.
 
     :param dialog_id: as :func:`check_dialog_id` returns it; an id is returned as it is, without a call.
     :param patience: how long to go on trying, instead of the peer's own.
@@ -78,6 +78,18 @@ def resolve(
     """
     if not is_reference(dialog_id):
         return dialog_id
+    from airflow_provider_b24.chat.known import known
+
+    found = known(peer).get(dialog_id)
+    if found is None:
+        found = yield from _ask_for(peer, dialog_id, patience, priority)
+        known(peer).put(dialog_id, found)
+    return found
+
+
+def _ask_for(
+    peer: Peer, dialog_id: str, patience: Patience | None, priority: Priority | None
+) -> Generator[Step, Any, str]:
     from airflow_provider_b24.rest.conversation import converse
     from airflow_provider_b24.rest.protocol import Call, Priority
 

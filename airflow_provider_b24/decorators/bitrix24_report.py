@@ -14,6 +14,7 @@ from airflow_provider_b24.chat.signals import check_interval, check_status, chec
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
 from airflow_provider_b24.operators.arguments import check_unless_template, seconds
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
@@ -50,6 +51,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
 
     custom_operator_name = "@task.bitrix24_report"
     template_fields: Sequence[str] = (*PythonOperator.template_fields, "dialog_id", "bitrix24_conn_id")
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -94,6 +96,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
                 posted = hook.recall(memory)
                 if posted is not None:
                     self.log.info("Message %s was posted in %s by an earlier try", posted, self.dialog_id)
+                    show_dialog(self, hook, self.dialog_id, message_id=posted, as_bot=self.as_bot)
                     return posted
                 typing = hook.typing(self.dialog_id, interval=self.interval, status=self.status, as_bot=self.as_bot)
             # The function's own calls of the portal fail as the operators' do.
@@ -116,6 +119,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         # If the task is deferred, Airflow keeps the report as the one text that would go to the portal.
         with no_vain_retries(), self.slot_given_back(report=as_json(report)):
             message_id = hook.post_once(memory, self.dialog_id, as_bot=self.as_bot, **report)
+            show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=self.as_bot)
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id
 

@@ -186,6 +186,11 @@ class RestCalls(BaseHook):
         """
         await self._asettings()
 
+    @property
+    def portal(self) -> str:
+        """The portal's address, such as ``https://example.bitrix24.com``; nothing secret."""
+        return str(self._sync_settings().credential.address)
+
     def speaker(self, as_bot: bool | None = None) -> Bot | None:
         """The bot to speak as; None for the account behind the connection.
 

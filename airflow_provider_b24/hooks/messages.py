@@ -46,6 +46,14 @@ class MessageCalls(RestCalls):
         client = await self.aget_conn()
         return await client.run(partial(resolve, dialog_id=checked))
 
+    def known_dialog_id(self, dialog_id: str | int) -> str | None:
+        """Like :meth:`dialog_id`, without a call: None where the portal would have to be asked."""
+        from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference
+        from airflow_provider_b24.chat.known import known
+
+        checked = check_dialog_id(dialog_id)
+        return known(self.get_conn().peer).get(checked) if is_reference(checked) else checked
+
     def excerpt(self, source: str | BaseException, *, most: int = 3000) -> str:
         """What a log or an exception says, fit for a message: nothing in it is read as BBCode.
 

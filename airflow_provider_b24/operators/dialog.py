@@ -10,6 +10,7 @@ from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, TaskLink, show, show_dialog, shown
 from airflow_provider_b24.operators.arguments import check_unless_template, seconds, task_ids
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
@@ -50,6 +51,7 @@ class DialogWritingOperator(DefersAtLimit):
     """
 
     template_fields: Sequence[str] = ("dialog_id", "bitrix24_conn_id")
+    operator_extra_links = (ChatLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -96,6 +98,7 @@ class DialogWritingOperator(DefersAtLimit):
             if siblings is None or siblings.working:
                 hook.send_typing(dialog_id, status=self.status, as_bot=self.as_bot)
                 self.log.info("Typing in %s", dialog_id)
+            show_dialog(self, hook, self.dialog_id)
         if self.keep_for is not None:
             self._defer(dialog_id, until=_in(self.keep_for))
         elif siblings is not None and siblings.finished:
@@ -104,8 +107,14 @@ class DialogWritingOperator(DefersAtLimit):
             ti = context["ti"]
             self._defer(dialog_id, task_ids=self.while_running, dag_id=ti.dag_id, run_id=ti.run_id)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
-        """The typing is over."""
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], addresses: dict[str, str] | None = None
+    ) -> None:
+        """The typing is over.
+
+        :param addresses: what the links lead to.
+        """
+        show(self, addresses or {})
         self.log.info("Typing is over: %s further signals were sent", event.get("signals"))
 
     def _look(self, context: Context) -> Siblings | None:
@@ -156,6 +165,7 @@ class DialogWritingOperator(DefersAtLimit):
                 **ending,
             ),
             method_name="execute_complete",
+            kwargs={"addresses": shown(self)},
         )
 
 
@@ -172,6 +182,7 @@ class DialogReadOperator(DefersAtLimit):
     """
 
     template_fields: Sequence[str] = ("dialog_id", "message_id", "bitrix24_conn_id")
+    operator_extra_links = (ChatLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -211,6 +222,7 @@ class DialogReadOperator(DefersAtLimit):
                     method="im.dialog.read",
                     advice="Add it to the chat, or use another dialog id.",
                 )
+            show_dialog(self, hook, self.dialog_id)
         return result
 
 
@@ -225,6 +237,7 @@ class DialogUnreadOperator(DefersAtLimit):
     """
 
     template_fields: Sequence[str] = ("dialog_id", "message_id", "bitrix24_conn_id")
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -255,6 +268,7 @@ class DialogUnreadOperator(DefersAtLimit):
                     method="im.dialog.unread",
                     advice=f"Is the message {params['MESSAGE_ID']} in it, and has the account access to it?",
                 )
+            show_dialog(self, hook, self.dialog_id, message_id=params["MESSAGE_ID"])
         return result
 
 

@@ -10,6 +10,7 @@ from airflow_provider_b24.chat.message import check_message_id, message_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
@@ -55,6 +56,7 @@ class MessageAddOperator(DefersAtLimit):
         "bitrix24_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"attach": "json", "keyboard": "json", "menu": "json"}
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -108,5 +110,6 @@ class MessageAddOperator(DefersAtLimit):
                 reply_id=self.reply_id,
                 as_bot=self.as_bot,
             )
+            show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=self.as_bot)
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id

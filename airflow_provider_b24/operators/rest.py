@@ -11,6 +11,7 @@ from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, PersonLink, TaskLink, show
 from airflow_provider_b24.operators.arguments import check_unless_template
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -67,6 +68,7 @@ class RestOperator(DefersAtLimit, metaclass=_ParamsAreRest):
 
     template_fields: Sequence[str] = ("method", "rest_params", "bitrix24_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"rest_params": "json"}
+    operator_extra_links = (MessageLink(), ChatLink(), TaskLink(), DealLink(), PersonLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -101,8 +103,11 @@ class RestOperator(DefersAtLimit, metaclass=_ParamsAreRest):
 
     def execute(self, context: Context) -> Any:
         """Make the call."""
+        from airflow_provider_b24.chat.addresses import of_call
+
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             result = hook.call(self.method, self.rest_params, version=self.version)
+            show(self, of_call(hook.portal, self.method, self.rest_params, result))
             size = len(json.dumps(result, ensure_ascii=False).encode(errors="surrogatepass"))
             self.log.info("%s returned %s bytes", self.method, f"{size:,}")
             if self.do_xcom_push and size > self.max_result_bytes:

@@ -171,6 +171,11 @@ class Run:
     def has_xcom(self, task_id: str) -> bool:
         return self.client.request("GET", f"{self._path}/taskInstances/{task_id}/xcomEntries/return_value").ok
 
+    def links(self, task_id: str) -> dict[str, str]:
+        """The buttons of a task in the UI, by the words on them, with where they lead."""
+        found = self.client.get(f"{self._path}/taskInstances/{task_id}/links")["extra_links"]
+        return {name: url for name, url in found.items() if url}
+
     def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """What the UI shows as the task's log."""
         path = f"{self._path}/taskInstances/{task_id}/logs/{try_number}"

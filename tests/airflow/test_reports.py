@@ -104,3 +104,13 @@ def test_what_can_not_be_posted_fails_at_once(reports: Reports, name: str, words
 def test_the_bot_shows_what_it_does(reports: Reports) -> None:
     signals = reports.portal.signals(reports.dialogs["by_bot"])
     assert {(signal.author_id, signal.status) for signal in signals} == {(BOT, "IMBOT_AGENT_ACTION_CALCULATING")}
+
+
+def test_links_lead_to_the_message_and_to_what_the_chat_is_about(reports: Reports) -> None:
+    (message,) = reports.portal.messages(reports.dialogs["of_a_deal"])
+    assert reports.run.links("of_a_deal") == {
+        "Message in Bitrix24": f"{reports.portal.url}/online/?IM_DIALOG={reports.dialogs['of_a_deal']}"
+        f"&IM_MESSAGE={message.id}",
+        "CRM card in Bitrix24": f"{reports.portal.url}/crm/deal/details/{DEAL}/",
+    }
+    assert reports.run.links("forbidden") == {}

@@ -16,6 +16,10 @@ pytestmark = pytest.mark.airflow
 MANY_INTERVAL = 4
 
 
+def chat_link(scene: Scene) -> dict[str, str]:
+    return {"Chat in Bitrix24": f"{scene.portal.url}/online/?IM_DIALOG={scene.dialog}"}
+
+
 def test_one_signal(stage: Stage) -> None:
     scene = stage.play("one_signal")
 
@@ -101,6 +105,7 @@ def test_kept_lit_for_a_while(stage: Stage, long_runs: dict[str, Scene]) -> None
     task = run.task("typing")
     start, end = keep_for.signals[0], keep_for.signals[0] + 30
 
+    assert run.links("typing") == chat_link(keep_for)
     assert stage.portal.lit_share(keep_for.dialog, start, end) == ALWAYS
     assert end - 1 <= task.end <= end + 2 * NOTICED
     assert keep_for.signals[-1] <= end
@@ -131,6 +136,7 @@ def test_many_signals_share_their_requests(stage: Stage, long_runs: dict[str, Sc
 def test_nothing_secret_waits_in_the_database(stage: Stage) -> None:
     scene = stage.play("keep_for_shaky", portal=stage.shaky, connection="shaky")
     scene.run.wait_for("typing", "deferred")
+    assert scene.run.links("typing") == chat_link(scene)
     kwargs = stage.airflow.waiting_triggers()
 
     assert [one for one in kwargs if scene.dialog in one]
