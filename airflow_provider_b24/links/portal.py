@@ -101,3 +101,14 @@ def show_dialog(
         bot_id=bot.bot_id if bot is not None else None,
     )
     show(operator, addresses)
+
+
+def show_person(operator: BaseOperator, hook: Bitrix24Hook, user_id: int | str) -> None:
+    """Note the person to whom an operator has written without a chat.
+
+    :param user_id: as the operator has it.
+    """
+    from airflow_provider_b24.chat.addresses import person_url
+
+    person = hook.known_dialog_id(user_id)
+    show(operator, {} if person is None else {"person": person_url(hook.portal, int(person))})

@@ -98,7 +98,7 @@ class DialogWritingOperator(DefersAtLimit):
             if siblings is None or siblings.working:
                 hook.send_typing(dialog_id, status=self.status, as_bot=self.as_bot)
                 self.log.info("Typing in %s", dialog_id)
-            show_dialog(self, hook, self.dialog_id)
+            show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
         if self.keep_for is not None:
             self._defer(dialog_id, until=_in(self.keep_for))
         elif siblings is not None and siblings.finished:
@@ -209,6 +209,7 @@ class DialogReadOperator(DefersAtLimit):
 
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             dialog_id = hook.dialog_id(self.dialog_id, as_bot=self.as_bot)
+            show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
             until = None if self.message_id in (None, "") else check_message_id(self.message_id)
             bot = hook.speaker(self.as_bot)
             if bot is not None:
@@ -222,7 +223,6 @@ class DialogReadOperator(DefersAtLimit):
                     method="im.dialog.read",
                     advice="Add it to the chat, or use another dialog id.",
                 )
-            show_dialog(self, hook, self.dialog_id)
         return result
 
 

@@ -110,6 +110,7 @@ class MessageAddOperator(DefersAtLimit):
                 reply_id=self.reply_id,
                 as_bot=self.as_bot,
             )
-            show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=self.as_bot)
+            as_bot = False if self.as_bot is None and self.menu else self.as_bot
+            show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=as_bot)
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id

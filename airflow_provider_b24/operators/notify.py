@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_b24.chat.notification import check_user, notification_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.links.portal import PersonLink, show_person
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
@@ -46,6 +47,7 @@ class NotifyOperator(DefersAtLimit):
         "bitrix24_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"attach": "json"}
+    operator_extra_links = (PersonLink(),)
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -88,5 +90,6 @@ class NotifyOperator(DefersAtLimit):
                 sub_tag=self.sub_tag,
                 attach=self.attach,
             )
+            show_person(self, hook, self.user_id)
         self.log.info("Sent notification %s to %s", notification, self.user_id)
         return notification

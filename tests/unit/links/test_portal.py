@@ -20,6 +20,7 @@ from airflow_provider_b24.get_provider_info import get_provider_info
 from airflow_provider_b24.links import portal as links
 from airflow_provider_b24.operators.dialog import DialogReadOperator, DialogUnreadOperator, DialogWritingOperator
 from airflow_provider_b24.operators.message import MessageAddOperator
+from airflow_provider_b24.operators.notify import NotifyOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from tests.unit.triggers.comms import Supervisor
 
@@ -79,6 +80,18 @@ def test_a_bots_message_to_a_person_is_in_the_persons_talk_with_the_bot(portal, 
     connect(portal.connection(), bot_id=101, bot_token=portal.bot_token)
     operator, message_id = run(MessageAddOperator, context, dialog_id="3", message="x", as_bot=True)
     assert end(operator) == {"Message in Bitrix24": f"{portal.url}/online/?IM_DIALOG=101&IM_MESSAGE={message_id}"}
+
+
+@pytest.mark.parametrize("kind", [DialogWritingOperator, DialogReadOperator])
+def test_a_persons_talk_with_the_bot(portal, context, end, connect, kind):
+    connect(portal.bot_connection())
+    operator, _ = run(kind, context, dialog_id="3")
+    assert end(operator) == {"Chat in Bitrix24": f"{portal.url}/online/?IM_DIALOG=101"}
+
+
+def test_a_notification(portal, context, end):
+    operator, _ = run(NotifyOperator, context, user_id="user:boris@example.com", message="x")
+    assert end(operator) == {"Person in Bitrix24": f"{portal.url}/company/personal/user/2/"}
 
 
 def test_a_dialog(portal, context, end):
