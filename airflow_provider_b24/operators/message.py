@@ -1,4 +1,4 @@
-"""Posting messages."""
+"""Posting messages, and changing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
+from airflow_provider_b24.chat.editing import bot_update_fields, check_reaction, update_params
 from airflow_provider_b24.chat.message import check_message_id, message_params
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
@@ -114,3 +115,188 @@ class MessageAddOperator(DefersAtLimit):
             show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=as_bot)
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id
+
+
+class MessageUpdateOperator(DefersAtLimit):
+    """Change a message that was posted: ``im.message.update``, or as a bot ``imbot.v2.Chat.Message.update``.
+
+    What is not given stays as it is. Where the answer is lost it is sent again, for a message is not changed twice by
+    the same change. Portals let a message be edited by its author only, and for a time that is set there; after that
+    the task fails at once (:class:`~.rest.errors.NotEditableError`).
+
+    :param message_id: the message, such as ``{{ ti.xcom_pull('report') }}``. Templated.
+    :param message: its new text, with BBCode, at most 20,000 characters: a message that was posted can not become a
+        file or several. Templated.
+    :param attach: its new attachment; ``"N"`` or an empty one takes the old one away. Templated.
+    :param keyboard: its new buttons; likewise. Templated.
+    :param menu: the new items of its context menu, likewise; not as a bot. Templated.
+    :param url_preview: whether links become previews. Default: as it is.
+    :param is_edited: whether it is marked as edited where only the attachment changes; not as a bot. Default: it is.
+    :param delete_if_empty: delete the message where the new text is empty. By default that fails, for the portal
+        deletes a message that gets an empty text.
+    :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`. Templated.
+    :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :return: the id of the message, as XCom.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = (
+        "message_id",
+        "message",
+        "attach",
+        "keyboard",
+        "menu",
+        "dialog_id",
+        "bitrix24_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"attach": "json", "keyboard": "json", "menu": "json"}
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        message_id: int | str,
+        message: str | None = None,
+        attach: Blocks | str | None = None,
+        keyboard: Blocks | str | None = None,
+        menu: Blocks | str | None = None,
+        url_preview: bool | None = None,
+        is_edited: bool | None = None,
+        delete_if_empty: bool = False,
+        dialog_id: str | int | None = None,
+        as_bot: bool | None = None,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.message_id = message_id
+        self.message = message
+        self.attach = attach
+        self.keyboard = keyboard
+        self.menu = menu
+        self.url_preview = url_preview
+        self.is_edited = is_edited
+        self.delete_if_empty = delete_if_empty
+        self.dialog_id = dialog_id
+        self.as_bot = as_bot
+        self.bitrix24_conn_id = bitrix24_conn_id
+        if dialog_id is not None:
+            check_unless_template(check_dialog_id, dialog_id)
+        check = bot_update_fields if as_bot else update_params
+        # What is not known yet is checked when the task runs; here something that can be right stands for it.
+        check(
+            message_id if is_known(message_id) else 1,
+            message if is_known(message) and not delete_if_empty else "text",
+            attach=attach if is_known(attach) else "N",
+            keyboard=keyboard if is_known(keyboard) else "N",
+            menu=menu if is_known(menu) or as_bot else "N",
+            url_preview=url_preview,
+            is_edited=is_edited,
+        )
+
+    def execute(self, context: Context) -> int:
+        """Change it."""
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            hook.update_message(
+                self.message_id,
+                self.message,
+                attach=self.attach,
+                keyboard=self.keyboard,
+                menu=self.menu,
+                url_preview=self.url_preview,
+                is_edited=self.is_edited,
+                delete_if_empty=self.delete_if_empty,
+                dialog_id=self.dialog_id,
+                as_bot=self.as_bot,
+            )
+            return check_message_id(self.message_id)
+
+
+class MessageDeleteOperator(DefersAtLimit):
+    """Delete a message: ``im.message.delete``, or as a bot ``imbot.v2.Chat.Message.delete``.
+
+    The portal answers in the same words for a message that is gone and for one that may not be deleted. With
+    ``dialog_id`` the dialog is read to tell them apart, so that a task that was killed, tried again or cleared
+    succeeds where the message is gone. Without it, such a task fails.
+
+    :param message_id: the message. Templated.
+    :param dialog_id: the dialog that it is in: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
+    :param as_bot: delete as the connection's bot, or (False) as the account. Default: the bot where there is one.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("message_id", "dialog_id", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        message_id: int | str,
+        dialog_id: str | int | None = None,
+        as_bot: bool | None = None,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.message_id = message_id
+        self.dialog_id = dialog_id
+        self.as_bot = as_bot
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_message_id, message_id)
+        if dialog_id is not None:
+            check_unless_template(check_dialog_id, dialog_id)
+
+    def execute(self, context: Context) -> None:
+        """Delete it."""
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            hook.delete_message(self.message_id, dialog_id=self.dialog_id, as_bot=self.as_bot)
+
+
+class MessageLikeOperator(DefersAtLimit):
+    """Put a reaction to a message, or take it away: ``im.message.like``.
+
+    As a bot ``imbot.v2.Chat.Message.Reaction.add`` and ``.delete``. That it was so already is a success: a task that is
+    tried again leaves what the first try has done.
+
+    :param message_id: the message. Templated.
+    :param action: ``plus`` (the default) or ``minus``. The method's own default, ``auto``, switches over: a task that
+        is tried again or cleared would undo what it did. It is never sent twice, and a bot has no such thing.
+        Templated.
+    :param reaction: as a bot: the code of the reaction (``redHeart``, ``whiteHeavyCheckMark`` …). Default ``like``,
+        which is all that the account has. Templated.
+    :param as_bot: react as the connection's bot, or (False) as the account. Default: the bot where there is one.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :return: the id of the message, as XCom.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("message_id", "action", "reaction", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        message_id: int | str,
+        action: str = "plus",
+        reaction: str = "like",
+        as_bot: bool | None = None,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.message_id = message_id
+        self.action = action
+        self.reaction = reaction
+        self.as_bot = as_bot
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_message_id, message_id)
+        if is_known(action):
+            check_reaction(action, reaction if is_known(reaction) else "like")
+
+    def execute(self, context: Context) -> int:
+        """React."""
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            hook.like_message(self.message_id, self.action, reaction=self.reaction, as_bot=self.as_bot)
+            return check_message_id(self.message_id)
