@@ -325,5 +325,4 @@ def _call(method: str, params: dict[str, Any]) -> Call:
 
 
 def _as_bot(method: str, bot: Bot, message_id: int | str, **more: Any) -> Call:
-    token = {"botToken": bot.token} if bot.token else {}
-    return _call(method, {"botId": bot.bot_id, **token, "messageId": check_message_id(message_id), **more})
+    return _call(method, {**bot.params, "messageId": check_message_id(message_id), **more})

@@ -47,7 +47,8 @@ class EditingCalls(MessageCalls):
         :param delete_if_empty: delete the message where the new text is empty. By default that is refused, for an
             empty text would delete it on the portal without a question.
         :param dialog_id: where it is; for ``delete_if_empty``, see :meth:`delete_message`.
-        :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one.
+        :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one, and
+            no ``menu`` is given.
         :raises NotEditableError: if it may not be changed, or not any more.
         :raises Bitrix24Error: if it was not changed.
         """
@@ -123,4 +124,6 @@ class EditingCalls(MessageCalls):
 
         from airflow_provider_b24.chat import editing
 
-        return partial(getattr(editing, what), bot=self.speaker(as_bot), **parameters)
+        # A message with a menu is the account's.
+        bot = self.speaker(False if as_bot is None and parameters.get("menu") is not None else as_bot)
+        return partial(getattr(editing, what), bot=bot, **parameters)

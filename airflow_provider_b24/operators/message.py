@@ -135,7 +135,8 @@ class MessageUpdateOperator(DefersAtLimit):
     :param delete_if_empty: delete the message where the new text is empty. By default that fails, for the portal
         deletes a message that gets an empty text.
     :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`. Templated.
-    :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one.
+    :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one, and no
+        ``menu`` is given.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :return: the id of the message, as XCom.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.

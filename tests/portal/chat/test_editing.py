@@ -128,8 +128,13 @@ class TestUpdate:
     def test_what_a_bots_message_has_not(self, face, portal, connect, changes):
         connect(portal.bot_connection())
         with pytest.raises(ConfigurationError, match="a bot's message has no"):
-            face.update_message(posted(portal, BOT), "text", **changes)
+            face.update_message(posted(portal, BOT), "text", as_bot=True, **changes)
         assert portal.calls == []
+
+    def test_a_message_with_a_menu_is_the_accounts(self, face, portal, connect):
+        connect(portal.bot_connection())
+        face.update_message(posted(portal), menu="N")
+        assert methods(portal) == ["im.message.update"]
 
     def test_an_empty_text_deletes_only_where_that_is_said(self, face, portal, as_bot):
         message_id = posted(portal, BOT if as_bot else 1)
