@@ -18,8 +18,15 @@ _ENTITY = re.compile(r"&(?=#\w|\w+;|nbsp)")
 _BREAK = re.compile(r"#(?=BR#)", re.IGNORECASE)
 # Quotes and bots' commands are known by how a line begins.
 _LINE = re.compile(r"(?:\A|(?<=[\r\n]))(?=[^\S\r\n]*(?:>>|/))")
+_FURTHER_LINE = re.compile(r"(?<=[\r\n])(?=[^\S\r\n]*(?:>>|/))")
 # Six minus signs begin and end a quote.
 _RULE = re.compile(r"-----(?=-)")
+
+# Within [code] what only changes the look means nothing, such as the index in `rows[i]`. What ends it does, and a
+# portal may look for what acts wherever it stands.
+_IN_CODE = re.compile(
+    r"\[(?=\s*/?\s*(?:code|user|chat|context|send|put|call|disk|icon|img|url|timestamp|br)\b|\Z)", re.IGNORECASE
+)
 
 # Colours and other orders to a terminal, then whatever else can not be shown.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -30,7 +37,7 @@ _CUT = "…"
 _NEAR = 200
 
 
-def escape(text: str) -> str:
+def escape(text: str, *, begins_line: bool = True) -> str:
     """The text with everything defused that a message would not show as it stands.
 
     A message's text is BBCode, and the vendor describes no way to escape it. So a character without width (U+200B) is
@@ -47,12 +54,25 @@ def escape(text: str) -> str:
     tab. Portals do not read Markdown so far; what it will take is not known.
 
     Who puts a text together escapes each part that is not his own.
+
+    :param begins_line: whether a line of the message may begin with the text. Default True.
     """
-    text = _TAG.sub("[" + _ZERO, text)
+    return _defused(_TAG.sub("[" + _ZERO, text), _LINE if begins_line else _FURTHER_LINE)
+
+
+def code(text: str) -> str:
+    """The text in ``[code]``: in letters of one width, with its spaces, and as it stands.
+
+    What does not end it, nor acts, is left as it is, so that it can be copied: ``rows[i]``. See :func:`escape`.
+    """
+    return f"[code]{_defused(_IN_CODE.sub('[' + _ZERO, text), _LINE)}[/code]"
+
+
+def _defused(text: str, line: re.Pattern[str]) -> str:
     text = _ENTITY.sub("&" + _ZERO, text)
     text = _BREAK.sub("#" + _ZERO, text)
     text = _RULE.sub("-----" + _ZERO, text)
-    return _LINE.sub(_ZERO, text)
+    return line.sub(_ZERO, text)
 
 
 def plain(source: str | BaseException) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_b24.chat.text import escape, excerpt, plain
+from airflow_provider_b24.chat.text import code, escape, excerpt, plain
 
 ZERO = "\u200b"
 
@@ -81,6 +81,24 @@ def test_any_text(one: str, other: str) -> None:
 )
 def test_what_means_nothing_stays_as_it_is_to_the_byte(text: str) -> None:
     assert escape(text) == text
+
+
+def test_within_a_line_only_further_lines_begin() -> None:
+    assert escape("/x\n/y", begins_line=False) == f"/x\n{ZERO}/y"
+    assert escape("[b]", begins_line=False) == f"[{ZERO}b]"
+
+
+@pytest.mark.parametrize("tag", [*TAGS, *(tag.upper() for tag in TAGS)])
+def test_code_is_shown_whole(tag: str) -> None:
+    inner = code(f"x = {tag}").removeprefix("[code]").removesuffix("[/code]")
+    # what changes only the look has no meaning there
+    assert [one for one in meanings(inner) if not re.fullmatch(r"\[/?(?:[biusc]|\*)", one, re.IGNORECASE)] == []
+    assert inner.replace(ZERO, "") == f"x = {tag}"
+
+
+def test_code_can_be_copied() -> None:
+    python = "for i in rows:\n    print(a[i], b[s], c['x'], [b for b in a])  # R&D\n"
+    assert code(python) == f"[code]{python}[/code]"
 
 
 # excerpts
