@@ -12,7 +12,7 @@ import contextvars
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_b24.chat.typing import ANSWER, Light
+from airflow_provider_b24.chat.typing import ANSWER, Light, lasting
 from airflow_provider_b24.rest.batch import MOST_COMMANDS
 from airflow_provider_b24.rest.errors import Bitrix24Error, LimitError, LowBucketError, OperatingLimitError
 from airflow_provider_b24.rest.protocol import Call
@@ -90,8 +90,8 @@ class Turn:
 
     @property
     def calls(self) -> list[Call]:
-        """The signals."""
-        return [lamps[0].call for lamps in self.lamps]
+        """The signals; each lasts as long as the most that one of its lamps needs."""
+        return [lasting(lamps[0].call, max(lamp.light.span(self.at) for lamp in lamps)) for lamps in self.lamps]
 
 
 class Rota:

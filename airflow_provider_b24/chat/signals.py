@@ -7,6 +7,8 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 # Seconds that a client shows the indicator after a signal, and seconds between two signals.
 LASTS = 25.0
 INTERVAL = 12.0
+# The most seconds that a bot's signal may last.
+LONGEST = 600.0
 
 STATUSES = (
     "THINKING",

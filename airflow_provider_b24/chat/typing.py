@@ -4,6 +4,9 @@
 message; there is no way to put it out by a call. So it is kept lit by signals every 12 s, two of which
 fall into the 25 s: one that is lost leaves no gap.
 
+A bot says how long its signal lasts, up to 600 s. Where it is known when the work ends, one signal is enough for ten
+minutes. Where it is not, a bot's signals are as short as the others: nobody is to wait for a report that failed.
+
 The indicator is a courtesy. A signal that fails is told once in the log, costs the work nothing, and is
 skipped rather than queued where requests are short.
 """
@@ -13,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-from airflow_provider_b24.chat.signals import INTERVAL, LASTS, STATUS_PREFIX, check_interval, check_status
+from airflow_provider_b24.chat.signals import INTERVAL, LASTS, LONGEST, STATUS_PREFIX, check_interval, check_status
 from airflow_provider_b24.rest.clock import Clock, SystemClock
 from airflow_provider_b24.rest.errors import Bitrix24Error, LimitError
 from airflow_provider_b24.rest.peer import Patience
@@ -70,8 +73,15 @@ def signal(
     params = {**bot.params, "dialogId": dialog_id}
     if status:
         params["statusMessageCode"] = STATUS_PREFIX + check_status(status)
-    params["duration"] = max(1, min(600, round(duration)))
-    return Call("imbot.v2.Chat.InputAction.notify", params, priority=priority)
+    call = Call("imbot.v2.Chat.InputAction.notify", {**params, "duration": 0}, priority=priority)
+    return lasting(call, duration)
+
+
+def lasting(call: Call, seconds: float) -> Call:
+    """A signal that lasts so long, in whole seconds from 1 to 600; that of an account lasts as long as it does."""
+    if not isinstance(call.params, Mapping) or "duration" not in call.params:
+        return call
+    return replace(call, params={**call.params, "duration": max(1, min(int(LONGEST), round(seconds)))})
 
 
 class Light:
@@ -80,6 +90,8 @@ class Light:
     :param dialog_id: for the log.
     :param interval: seconds between signals.
     :param until: the time after which it need not be lit any more; None for as long as it is asked.
+    :ivar most: the longest that a signal may last, in seconds: 25, and for a bot up to 600. A bot's signals last until
+        the end where it is known.
     :ivar lit_until: when it goes out.
     """
 
@@ -87,6 +99,7 @@ class Light:
         self._dialog_id = dialog_id
         self._interval = interval
         self._until = until
+        self.most = LASTS
         self.lit_until = float("-inf")
         self._due = self._ripe = float("-inf")
         self._told: set[int] = set()
@@ -102,11 +115,24 @@ class Light:
         """Whether a signal before it is due saves one later: half of the interval is over."""
         return now >= self._ripe
 
+    def span(self, now: float) -> float:
+        """Seconds that a signal lasts which is sent now."""
+        if self.most <= LASTS or self._until is None:
+            return self.most
+        return max(0.0, min(self.most, self._until - now))
+
     def sent(self, at: float) -> None:
         """A signal that went out at this time was accepted."""
-        self._due = at + self._interval
-        self._ripe = at + self._interval / 2
-        self.lit_until = at + LASTS
+        self.lit(at + self.span(at))
+        if self._until is None or self.most <= LASTS:
+            self._due = at + self._interval
+            self._ripe = at + self._interval / 2
+
+    def lit(self, until: float) -> None:
+        """It is lit until this time, so that another signal is due only shortly before."""
+        self.lit_until = until
+        self._due = until - self._interval
+        self._ripe = self._due - self._interval / 2
 
     def failed(self, at: float, error: Bitrix24Error, pause: float | None = None) -> None:
         """A signal was not accepted: told once; given up where it can never succeed, else tried again sooner.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import check_message_id
+from airflow_provider_b24.chat.signals import LONGEST
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, TaskLink, show, show_dialog, shown
@@ -27,6 +28,9 @@ class DialogWritingOperator(DefersAtLimit):
     client shows the indicator for 25 s after a signal, or until the author posts. Without ``keep_for`` and
     ``while_running`` one signal is sent. With one of them the task defers: the triggerer keeps the indicator lit, and
     no worker slot is held.
+
+    A bot's signal can last for up to ten minutes, so with ``keep_for`` one is enough for that long. Nothing puts it out
+    before but perhaps a message of the bot, even where the task is stopped.
 
     With ``while_running`` it is lit while one of the tasks is running or deferred, not while they wait for a
     slot or a retry, and the task ends when all of them have, however they ended. It stands beside them in
@@ -96,11 +100,17 @@ class DialogWritingOperator(DefersAtLimit):
             if self.while_running is not None:
                 siblings = self._look(context)
             if siblings is None or siblings.working:
-                hook.send_typing(dialog_id, status=self.status, as_bot=self.as_bot)
+                began = _now()
+                hook.send_typing(dialog_id, status=self.status, duration=self.keep_for, as_bot=self.as_bot)
                 self.log.info("Typing in %s", dialog_id)
             show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
-        if self.keep_for is not None:
-            self._defer(dialog_id, until=_in(self.keep_for))
+            bot = hook.speaker(self.as_bot)
+        if self.keep_for is not None and bot is None:
+            self._defer(dialog_id, until=_after(_now(), self.keep_for))
+        elif self.keep_for is not None:
+            # The portal has been told how long from then.
+            lit_until = _after(began, min(self.keep_for, LONGEST))
+            self._defer(dialog_id, until=_after(began, self.keep_for), lit_until=lit_until)
         elif siblings is not None and siblings.finished:
             self.log.info("The watched tasks have finished already")
         elif siblings is not None:
@@ -272,5 +282,9 @@ class DialogUnreadOperator(DefersAtLimit):
         return result
 
 
-def _in(duration: float) -> str:
-    return (dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=duration)).isoformat()
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)
+
+
+def _after(moment: dt.datetime, duration: float) -> str:
+    return (moment + dt.timedelta(seconds=duration)).isoformat()

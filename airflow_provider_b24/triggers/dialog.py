@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_b24.chat.signals import LASTS
+from airflow_provider_b24.chat.signals import LASTS, LONGEST
 from airflow_provider_b24.chat.typing import Light, foreseen
 from airflow_provider_b24.rest.clock import SystemClock
 from airflow_provider_b24.triggers.lookout import watching
@@ -40,6 +40,7 @@ class DialogWritingTrigger(BaseTrigger):
     :param dialog_id: where, as an id.
     :param interval: seconds between two signals.
     :param until: when to end, as ISO 8601 with an offset.
+    :param lit_until: until when a bot's signal lasts that was sent before, likewise.
     :param task_ids: the tasks of the run to watch, if there is no ``until``.
     :param dag_id: their DAG.
     :param run_id: their run.
@@ -61,6 +62,7 @@ class DialogWritingTrigger(BaseTrigger):
         poll_interval: float = 2.0,
         status: str | None = None,
         as_bot: bool | None = None,
+        lit_until: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bitrix24_conn_id = bitrix24_conn_id
@@ -73,6 +75,7 @@ class DialogWritingTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.status = status
         self.as_bot = as_bot
+        self.lit_until = lit_until
         self._blind = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -90,6 +93,7 @@ class DialogWritingTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "status": self.status,
                 "as_bot": self.as_bot,
+                "lit_until": self.lit_until,
             },
         )
 
@@ -97,7 +101,10 @@ class DialogWritingTrigger(BaseTrigger):
         """Signal until it is over; then one event, with the number of signals that the portal took."""
         clock = SystemClock()
         end = dt.datetime.fromisoformat(self.until).timestamp() if self.until else None
-        light = Light(self.dialog_id, self.interval, None if end is None else clock.monotonic() + end - clock.time())
+        offset = clock.monotonic() - clock.time()
+        light = Light(self.dialog_id, self.interval, None if end is None else end + offset)
+        if self.lit_until:
+            light.lit(dt.datetime.fromisoformat(self.lit_until).timestamp() + offset)
         lamp: Lamp | None = None
         working = end is not None
         async with AsyncExitStack() as stack:
@@ -123,9 +130,9 @@ class DialogWritingTrigger(BaseTrigger):
         """Have the dialog lit by the board of the connection; None if that can not be read now."""
         try:
             hook = await read_hook(self.bitrix24_conn_id)
-            call = hook.signal(
-                self.dialog_id, status=self.status, duration=max(LASTS, 2 * self.interval + 1), as_bot=self.as_bot
-            )
+            call = hook.signal(self.dialog_id, status=self.status, as_bot=self.as_bot)
+            if hook.speaker(self.as_bot) is not None:
+                light.most = LONGEST if self.until else max(LASTS, 2 * self.interval + 1)
             board = await stack.enter_async_context(await hook.signal_board())
         except Exception as error:
             light.failed(clock.monotonic(), foreseen(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 
 from airflow.sdk import DAG, task
@@ -26,6 +27,10 @@ with DAG("telltale", schedule=None):
                     left += [str(error), repr(error), traceback.format_exc(), repr(hook.get_conn()), repr(vars(hook))]
         return left
 
+    @task
+    def works():
+        time.sleep(8)
+
     caught()
     RestOperator(
         task_id="failing",
@@ -38,6 +43,6 @@ with DAG("telltale", schedule=None):
         dialog_id="{{ dag_run.conf['dialog'] }}",
         bitrix24_conn_id="{{ dag_run.conf['typing'] }}",
         status="PROCESSING",
-        keep_for=5,
+        while_running=[works()],
         interval=2,
     )

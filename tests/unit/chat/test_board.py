@@ -20,8 +20,8 @@ import pytest
 
 from airflow_provider_b24.chat.board import SignalBoard, shared_board
 from airflow_provider_b24.chat.rota import Lamp
-from airflow_provider_b24.chat.signals import LASTS
-from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, Light, signal
+from airflow_provider_b24.chat.signals import LASTS, LONGEST
+from airflow_provider_b24.chat.typing import SIGNAL_PATIENCE, Bot, Light, signal
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.batch import BatchReply
 from airflow_provider_b24.rest.errors import (
@@ -42,7 +42,7 @@ from tests.unit.chat.loops import LoopClock, run_at_once
 
 def dialog_of(call: Call) -> str:
     assert isinstance(call.params, dict)
-    return str(call.params["DIALOG_ID"])
+    return str(call.params.get("DIALOG_ID") or call.params["dialogId"])
 
 
 class Portal:
@@ -134,6 +134,26 @@ def board_on(portal: Portal) -> SignalBoard:
 
 def chats(count: int) -> list[str]:
     return [f"chat{number}" for number in range(1, count + 1)]
+
+
+def test_a_bot_with_a_known_end_needs_a_request_for_50_dialogs_in_ten_minutes():
+    portal = Portal()
+
+    async def keep(board: SignalBoard, dialog: str) -> None:
+        light = Light(dialog, until=1500)
+        light.most = LONGEST
+        async with board.lamp(dialog, signal(dialog, bot=Bot(101)), light):
+            await asyncio.sleep(1500)
+
+    async def main() -> None:
+        board = board_on(portal)
+        await asyncio.gather(*(keep(board, dialog) for dialog in chats(200)))
+        await board.aclose()
+
+    run_at_once(main())
+    assert {len(times) for times in portal.signals.values()} == {3}
+    # An account needs a signal every 12 s: 500 requests.
+    assert len(portal.requests) == 3 * 200 / 50
 
 
 def test_one_signal_goes_out_as_a_plain_call():

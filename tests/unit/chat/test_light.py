@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_b24.chat.signals import INTERVAL, LASTS, STATUSES, check_interval, check_status
-from airflow_provider_b24.chat.typing import Bot, Light, foreseen, signal
+from airflow_provider_b24.chat.signals import INTERVAL, LASTS, LONGEST, STATUSES, check_interval, check_status
+from airflow_provider_b24.chat.typing import Bot, Light, foreseen, lasting, signal
 from airflow_provider_b24.rest.errors import (
     AccessDeniedError,
     Bitrix24Error,
@@ -60,6 +60,39 @@ def test_no_more_signals_than_it_takes_to_be_lit_until_the_end():
 
 def test_until_the_end_in_spite_of_losses():
     assert signals_of(Light("chat5", until=30), 1000, lost=(1, 2)) == [0, 12, 16, 20]
+
+
+def of_a_bot(until: float | None = None) -> Light:
+    light = Light("chat5", until=until)
+    light.most = LONGEST
+    return light
+
+
+def test_a_bot_needs_one_signal_for_ten_minutes():
+    assert signals_of(of_a_bot(until=2), 1e4) == [0]
+    assert signals_of(of_a_bot(until=600), 1e4) == [0]
+    assert signals_of(of_a_bot(until=1500), 1e4) == [0, 588, 1176]
+    assert signals_of(of_a_bot(until=1500), 1e4, lost=(1, 2)) == [0, 588, 592, 596, 1184]
+
+
+def test_a_bots_last_signal_lasts_until_the_end():
+    light = of_a_bot(until=1500)
+    assert [light.span(now) for now in (0, 588, 1176, 1500, 1600)] == [600, 600, 324, 0, 0]
+    assert Light("chat5", until=1500).span(1490) == LASTS, "of an account, nobody can say how long"
+    forever = of_a_bot()
+    forever.most = 41
+    assert forever.span(1e6) == 41
+
+
+def test_what_is_lit_already_needs_no_signal():
+    light = of_a_bot(until=120)
+    light.lit(120)
+    assert light.wait(0) is None
+    light = of_a_bot(until=1000)
+    light.lit(600)
+    assert light.wait(0) == 588
+    assert not light.ripe(581)
+    assert light.ripe(582)
 
 
 def test_it_waits_what_is_left():
@@ -169,6 +202,13 @@ def test_a_signal_as_a_bot():
     }
     assert "t0ken" not in repr(call)
     assert "t0ken" not in repr(Bot(101, "t0ken"))
+
+
+def test_how_long_a_signal_lasts_is_said_when_it_is_sent():
+    call = signal("chat5", bot=Bot(101))
+    assert lasting(call, 324.4).params == {"botId": 101, "dialogId": "chat5", "duration": 324}
+    account = signal("chat5")
+    assert lasting(account, 324.4) is account
 
 
 @pytest.mark.parametrize(("duration", "sent"), [(0.2, 1), (49.4, 49), (601, 600)])

@@ -182,6 +182,7 @@ def test_for_a_while(portal, context):
         "poll_interval": 2.0,
         "status": None,
         "as_bot": None,
+        "lit_until": None,
     }
 
 
@@ -197,6 +198,18 @@ def beside(dag, while_running=("build",), **arguments):
     for task_id in ("build", "load"):
         RestOperator(task_id=task_id, method="profile")
     return writing(while_running=list(while_running), **arguments)
+
+
+@pytest.mark.parametrize(("keep_for", "duration"), [(120, 120), (1500, 600)])
+def test_for_a_while_as_a_bot(portal, connect, context, keep_for, duration):
+    connect(portal.bot_connection())
+    before = dt.datetime.now(dt.timezone.utc)
+    trigger = deferred(writing(keep_for=keep_for), context).trigger.serialize()[1]
+    until, lit_until = (dt.datetime.fromisoformat(trigger[name]) for name in ("until", "lit_until"))
+    (signal,) = portal.signals("chat2935")
+    assert (signal.author_id, signal.duration) == (101, duration)
+    assert until - lit_until == dt.timedelta(seconds=keep_for - duration)
+    assert dt.timedelta(0) <= until - before - dt.timedelta(seconds=keep_for) < dt.timedelta(seconds=5)
 
 
 def test_while_others_work(portal, dag, context, supervised):
@@ -215,6 +228,7 @@ def test_while_others_work(portal, dag, context, supervised):
         "poll_interval": 3.0,
         "status": None,
         "as_bot": None,
+        "lit_until": None,
     }
 
 

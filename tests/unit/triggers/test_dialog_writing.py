@@ -304,10 +304,35 @@ def test_a_portal_that_is_not_there(portal, connect, caplog):
 
 def test_as_a_bot(portal, connect):
     connect(portal.bot_connection())
-    assert run(until(0.8, status="CALCULATING", interval=20)) == 1
+    assert run(until(0.8, status="CALCULATING")) == 1
     (signal,) = portal.signals("chat2935")
     assert (signal.author_id, signal.status) == (101, "IMBOT_AGENT_ACTION_CALCULATING")
-    assert signal.duration == 41, "it lasts until the next but one"
+    assert signal.duration == 1, "it lasts until the end"
+
+
+def test_a_bot_whose_signal_lasts_sends_no_other(portal, connect):
+    connect(portal.bot_connection())
+    end = (dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=0.4)).isoformat()
+    begun = time.monotonic()
+    assert run(trigger(until=end, lit_until=end)) == 0
+    assert 0.2 < time.monotonic() - begun < 2
+    assert portal.calls == []
+
+
+def test_a_bot_goes_on_before_its_light_goes_out(portal, connect):
+    connect(portal.bot_connection())
+    now = dt.datetime.now(dt.timezone.utc)
+    lit, end = ((now + dt.timedelta(seconds=seconds)).isoformat() for seconds in (0.5, 0.9))
+    assert run(trigger(until=end, lit_until=lit, interval=0.3)) == 1
+    (signal,) = portal.signals("chat2935")
+    assert signal.time >= now.timestamp() + 0.2
+
+
+def test_a_bot_beside_tasks(portal, connect, supervised):
+    connect(portal.bot_connection())
+    supervised(Story(portal, ("running", 1), ("success", 1)))
+    assert run(beside(interval=20)) == 1
+    assert portal.signals("chat2935")[0].duration == 41, "it lasts until the next but one"
 
 
 # ---- together
