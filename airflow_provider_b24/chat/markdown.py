@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_b24.chat.text import code, escape
+from airflow_provider_b24.chat.text import address_value, code, escape
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
@@ -206,7 +206,7 @@ def _write(node: SyntaxTreeNode, line: _Line, *, linked: bool = False) -> None:
     elif kind == "image":
         text, address = _plain(node), str(node.attrs.get("src", ""))
         if _WEB.match(address) and not linked:
-            line.tag(f"[img size=medium]{_address(address)} [/img]")
+            line.tag(f"[img size=medium]{address_value(address)} [/img]")
         else:
             line.words(text or address)
             line.words(f" ({address})" if text and not linked else "")
@@ -227,18 +227,10 @@ def _link(node: SyntaxTreeNode, line: _Line, *, linked: bool) -> None:
     address = str(node.attrs.get("href", ""))
     web = _WEB.match(address) and not linked
     if web:
-        line.tag(f"[url={_address(address)}]")
+        line.tag(f"[url={address_value(address)}]")
     for child in node.children:
         _write(child, line, linked=True)
     if web:
         line.tag("[/url]")
     elif address and not linked and node.markup != "autolink":
         line.words(f" ({address})")
-
-
-def _address(address: str) -> str:
-    """An address as the value of a tag: nothing in it ends the tag, or is an entity."""
-    for sign, encoded in (("[", "%5B"), ("]", "%5D"), (" ", "%20"), ('"', "%22"), ("<", "%3C"), (">", "%3E")):
-        address = address.replace(sign, encoded)
-    address = re.sub(r"(&#?\w+);", r"\1%3B", address)
-    return re.sub(r"#(BR)#", r"%23\1%23", address, flags=re.IGNORECASE)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.rest.credentials import redact
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_b24.chat.tables import Columns, Table
 
 # Has no width, is no white space that anything trims, and lets a line break.
 _ZERO = "\u200b"
@@ -31,6 +36,8 @@ _IN_CODE = re.compile(
 # Colours and other orders to a terminal, then whatever else can not be shown.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_WEB = re.compile(r"https?://[^/\s]", re.IGNORECASE)
 
 _CUT = "…"
 # A cut goes back to the end of a line if there is one so near.
@@ -66,6 +73,51 @@ def code(text: str) -> str:
     What does not end it, nor acts, is left as it is, so that it can be copied: ``rows[i]``. See :func:`escape`.
     """
     return f"[code]{_defused(_IN_CODE.sub('[' + _ZERO, text), _LINE)}[/code]"
+
+
+def bold(text: object) -> str:
+    """Words that are not ours, bold."""
+    return f"[b]{escape(str(text), begins_line=False)}[/b]"
+
+
+def link(url: str, text: object | None = None) -> str:
+    """A link; its words are escaped.
+
+    :param url: absolute, with ``http`` or ``https``.
+    :param text: what is shown. Default: the address.
+    :raises ConfigurationError: for any other address, which the portal would not open.
+    """
+    if not _WEB.match(url):
+        raise ConfigurationError(f"url is {url!r}", advice="A link begins with http:// or https://.")
+    return f"[url={address_value(url)}]{escape(str(url if text is None else text), begins_line=False)}[/url]"
+
+
+def mention(user_id: int | str, name: str) -> str:
+    """A mention, which notifies the person; or everybody in the chat, for ``all``.
+
+    :param user_id: the id of the user, or ``all``.
+    :param name: what is shown.
+    :raises ConfigurationError: if this can not be a user.
+    """
+    who = str(user_id).strip().lower()
+    if who != "all" and not (who.isascii() and who.isdecimal()):
+        raise ConfigurationError(f"user_id is {user_id!r}", advice="Give the number of a user, or 'all'.")
+    return f"[user={who}]{escape(name, begins_line=False)}[/user]"
+
+
+def address_value(address: str) -> str:
+    """An address as the value of a tag: nothing in it ends the tag, or is an entity."""
+    for sign in ' "<>[]\r\n\t':
+        address = address.replace(sign, f"%{ord(sign):02X}")
+    address = re.sub(r"(&#?\w+);", r"\1%3B", address)
+    return re.sub(r"#(BR)#", r"%23\1%23", address, flags=re.IGNORECASE)
+
+
+def table(rows: Any, *, columns: Columns | None = None, title: str | None = None, language: str = "en") -> Table:
+    """A table of rows, of a dataframe or of a query's result; see :func:`airflow_provider_b24.chat.tables.table`."""
+    from airflow_provider_b24.chat.tables import table
+
+    return table(rows, columns=columns, title=title, language=language)
 
 
 def _defused(text: str, line: re.Pattern[str]) -> str:
