@@ -53,6 +53,9 @@ _REPEATABLE = frozenset(
         "im.dialog.read",
         "im.dialog.unread",
         "imbot.v2.chat.inputaction.notify",
+        # Of the same code and owner there is one bot only.
+        "imbot.v2.bot.register",
+        "imbot.v2.bot.update",
         "imbot.v2.chat.message.read",
         "imbot.chat.sendtyping",
         "imbot.v2.chat.message.read",

@@ -48,6 +48,8 @@ class Bot:
     owner_app: str
     type: str = "bot"
     event_mode: str = "fetch"
+    avatar: bytes = b""
+    traits: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

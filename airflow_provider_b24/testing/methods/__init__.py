@@ -6,6 +6,7 @@ from __future__ import annotations
 def load() -> None:
     """Register all methods."""
     from airflow_provider_b24.testing.methods import (  # noqa: F401
+        bot_accounts,
         bots,
         crm_deal,
         crm_item,

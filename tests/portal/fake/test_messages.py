@@ -303,6 +303,47 @@ def test_registering_a_bot(call):
     assert refused(eventMode="webhook") == "BOT_WEBHOOK_URL_REQUIRED"
 
 
+def test_what_becomes_of_a_bot(call, portal):
+    mine = {"botToken": "mine"}
+    fields = {"code": "weather", "properties": {"name": "Weather"}, **mine}
+    bot_id = call.result("imbot.v2.Bot.register", {"fields": fields})["bot"]["id"]
+    this = {"botId": bot_id, **mine}
+
+    def refused(method, params):
+        return call.refusal(f"imbot.v2.Bot.{method}", params)[1]
+
+    assert call.result("imbot.v2.Bot.get", {"code": "weather", **mine})["bot"]["countChat"] == 0
+    short = call.result("imbot.v2.Bot.get", {"botId": bot_id, "botToken": "other"})["bot"]
+    assert short["code"] == "weather"
+    assert "eventMode" not in short
+    assert refused("get", mine) == "PARAMS_REQUIRED"
+    assert refused("get", {"code": "nobody", **mine}) == "BOT_NOT_FOUND"
+    assert refused("get", {"code": "weather"}) == "BOT_TOKEN_NOT_SPECIFIED"
+
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8) + (5000).to_bytes(4, "big") * 2).decode()
+    changed = call.result(
+        "imbot.v2.Bot.update",
+        {**this, "fields": {"properties": {"name": "Rain", "avatar": picture}, "isHidden": True, "backgroundId": "no"}},
+    )
+    assert (changed["users"][0]["name"], changed["bot"]["isHidden"]) == ("Rain", True)
+    assert changed["bot"]["backgroundId"] is None
+    for avatar, code in (("bm90IGEgcGljdHVyZQ==", "BOT_AVATAR_INCORRECT_TYPE"), ("=", "BOT_AVATAR_INCORRECT_TYPE")):
+        assert refused("update", {**this, "fields": {"properties": {"avatar": avatar}}}) == code
+    large = base64.b64encode(base64.b64decode(picture)[:16] + (5001).to_bytes(4, "big") * 2).decode()
+    assert refused("update", {**this, "fields": {"properties": {"avatar": large}}}) == "BOT_AVATAR_INCORRECT_SIZE"
+
+    assert refused("update", {**this, "fields": {"botToken": portal.bot_token}}) == "BOT_TOKEN_ROTATION_FAILED"
+    call.result("imbot.v2.Bot.update", {**this, "fields": {"botToken": "new"}})
+    assert refused("update", {**this, "fields": {}}) == "BOT_OWNERSHIP_ERROR"
+    assert call.result("imbot.v2.Bot.list", mine)["bots"] == []
+    listed = call.result("imbot.v2.Bot.list", {"botToken": "new", "limit": 1, "filter": {"type": "bot"}})
+    assert ([bot["id"] for bot in listed["bots"]], listed["hasNextPage"]) == ([bot_id], False)
+
+    assert refused("unregister", this) == "BOT_OWNERSHIP_ERROR"
+    assert call.result("imbot.v2.Bot.unregister", {"botId": bot_id, "botToken": "new"}) == {"result": True}
+    assert refused("unregister", {"botId": bot_id, "botToken": "new"}) == "BOT_NOT_FOUND"
+
+
 def test_users(call, portal):
     portal.add_user("Anna", "Zeller", "zeller@example.com")
     assert len(call.result("user.get")) == 7
