@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
+from airflow_provider_b24.chat.long_text import check_long_text
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def message_params(
         raise ConfigurationError(
             f"message has {len(text):,} characters, and the portal would cut it at {LONGEST_TEXT:,} without a word",
             method="im.message.add",
-            advice="Post a shorter text, or several messages.",
+            advice="Post a shorter text, or have long_text make a file of it, or several messages.",
         )
     params: dict[str, Any] = {"DIALOG_ID": dialog_id}
     if text:
@@ -99,10 +101,33 @@ def bot_fields(
     return given
 
 
+def check_message(
+    message: str | None = None, *, as_bot: bool = False, long_text: str = "file", **parameters: Any
+) -> None:
+    """What :func:`post` checks before anything is sent.
+
+    :param message: its text.
+    :param as_bot: whether a bot posts it.
+    :param long_text: what becomes of a text that is too long.
+    :param parameters: the others of :func:`message_params`.
+    :raises ConfigurationError: for what can not be right.
+    """
+    check_long_text(long_text)
+    if isinstance(message, str) and len(message) > LONGEST_TEXT and long_text != "refuse":
+        # It will be shorter.
+        message = message.strip()[:LONGEST_TEXT]
+    if as_bot:
+        bot_fields(message, **parameters)
+    else:
+        message_params("1", message, **parameters)
+
+
 def post(
     peer: Peer,
     *,
     dialog_id: str | int,
+    message: str | None = None,
+    long_text: str = "file",
     memory: Memory | None = None,
     bot: Bot | None = None,
     **parameters: Any,
@@ -110,34 +135,56 @@ def post(
     """Post a message once, whatever becomes of the answer: with ``im.message.add``, or as a bot.
 
     :param dialog_id: where, as an id or a reference.
+    :param message: the text, of any length.
+    :param long_text: what becomes of a text of more than 20,000 characters: ``file``, the default: it goes as a file
+        with its beginning as the message, or, where the message has more than a text (``attach``, ``keyboard``,
+        ``menu``, ``system``, ``reply_id``, no previews), as a file after that message; ``split``: it goes as several
+        messages, of which the first has ``reply_id``, and the last ``attach``, ``keyboard`` and ``menu``; ``refuse``:
+        it is an error.
     :param memory: what is kept of it, for whoever tries again. Default: until this ends.
     :param bot: post as this bot, with ``imbot.v2.Chat.Message.send``.
-    :param parameters: those of :func:`message_params`.
-    :return: the id of the message.
+    :param parameters: the others of :func:`message_params`.
+    :return: the id of the message; of the first, where there are several.
     :raises ConfigurationError: before anything is sent.
     :raises NotFoundError: if the reference leads nowhere.
     :raises DeliveryUnknownError: if it may or may not have been posted.
     :raises Bitrix24Error: if the portal refuses.
     """
-    from airflow_provider_b24.chat.delivery import Memory, deliver, recall
+    from airflow_provider_b24.chat.delivery import Memory, deliver
+    from airflow_provider_b24.chat.long_text import deliver_long, kept_way, posted_before
 
     checked = check_dialog_id(dialog_id)
-    if bot is None:
-        message_params(checked, **parameters)
-    else:
-        bot_fields(**parameters)
+    check_message(message, as_bot=bot is not None, long_text=long_text, **parameters)
+    if bot is not None:
         checked = for_bot(checked)
     memory = memory or Memory()
     if is_reference(checked):
         # What was posted needs no dialog any more.
-        posted = yield from recall(peer, memory)
+        posted = yield from posted_before(peer, memory)
         if posted is not None:
             return posted
     found = yield from resolve(peer, checked)
-    return (yield from deliver(peer, _posting(found, bot, parameters), memory))
+    way = yield from kept_way(memory)
+    text = message or ""
+    if way is None and (len(text) <= LONGEST_TEXT or long_text == "refuse"):
+        return (yield from deliver(peer, _posting(found, bot, {**parameters, "message": message}), memory))
+    return (
+        yield from deliver_long(
+            peer,
+            text=text,
+            source=text,
+            way=way,
+            long_text=long_text,
+            dialog_id=found,
+            memory=memory,
+            bot=bot,
+            parameters=parameters,
+            posting=partial(_posting, found, bot),
+        )
+    )
 
 
-def _posting(dialog_id: str, bot: Bot | None, parameters: dict[str, Any]) -> Posting:
+def _posting(dialog_id: str, bot: Bot | None, parameters: Mapping[str, Any]) -> Posting:
     from airflow_provider_b24.chat.delivery import Posting
     from airflow_provider_b24.rest.protocol import Call
 

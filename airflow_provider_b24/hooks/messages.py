@@ -9,6 +9,7 @@ from airflow_provider_b24.hooks.calls import RestCalls
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
+    from airflow_provider_b24.chat.long_text import LongText
     from airflow_provider_b24.chat.message import Blocks
     from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.steps import Step
@@ -79,6 +80,7 @@ class MessageCalls(RestCalls):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
+        long_text: LongText = "file",
         as_bot: bool | None = None,
         once: str | None = None,
     ) -> int:
@@ -91,17 +93,22 @@ class MessageCalls(RestCalls):
         tried again. A cleared task posts anew.
 
         :param dialog_id: where: ``chat2935``, ``sg17``, ``13``, ``deal:1663``, ``user:anna@example.com`` …
-        :param message: the text, with BBCode.
+        :param message: the text, with BBCode, of any length.
         :param attach: blocks to attach, as Python objects.
         :param keyboard: buttons under the message.
         :param menu: items for its context menu, which a bot's message can not have.
         :param system: show it without an author. Default False.
         :param url_preview: turn links into previews. Default True.
         :param reply_id: the id of the message that this one answers.
+        :param long_text: what becomes of a text of more than 20,000 characters, where the portal would cut it.
+            ``file`` (the default): it goes as a file, ``message.txt``, with its beginning as the message; where the
+            message has more than its text, such as buttons or ``reply_id``, the file comes after it. ``split``: it goes
+            as several messages, cut between paragraphs; the first has ``reply_id``, the last has ``attach``,
+            ``keyboard`` and ``menu``. ``refuse``: it is an error. Either way each is posted once.
         :param as_bot: True to post as the connection's bot, False as the account behind it. Default: as the bot where
             the connection has one, and there is no ``menu``.
         :param once: the message's name within the task, such as ``"summary"``.
-        :return: the id of the message.
+        :return: the id of the message; of the first, where there are several.
         :raises DeliveryUnknownError: if it may or may not have been posted.
         :raises Bitrix24Error: if it was not posted.
         """
@@ -117,6 +124,7 @@ class MessageCalls(RestCalls):
                 system=system,
                 url_preview=url_preview,
                 reply_id=reply_id,
+                long_text=long_text,
             )
         )
 
@@ -138,15 +146,15 @@ class MessageCalls(RestCalls):
         return self.get_conn().run(self._post(memory, as_bot, dialog_id=dialog_id, **parameters))
 
     def recall(self, memory: Memory) -> int | None:
-        """The id of a message that an earlier try has posted, or None; for operators.
+        """The id of a message that an earlier try has posted, whole, or None; for operators.
 
         :raises DeliveryUnknownError: if it may or may not have been posted.
         """
         from functools import partial
 
-        from airflow_provider_b24.chat.delivery import recall
+        from airflow_provider_b24.chat.long_text import posted_before
 
-        return self.get_conn().run(partial(recall, memory=memory))
+        return self.get_conn().run(partial(posted_before, memory=memory))
 
     def _post(
         self, memory: Memory | str | None, as_bot: bool | None, **parameters: Any

@@ -37,7 +37,7 @@ from tests.unit.rest.simulation import error, reply
 MODES = {"user": {}, "bot": {"as_bot": True}}
 AUTHOR = {"user": OWNER, "bot": BOT}
 # The step of a first delivery that sends the message.
-AT_THE_SEND = 8
+AT_THE_SEND = 9
 
 
 def new_store() -> dict[str, str]:
