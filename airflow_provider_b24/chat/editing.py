@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
-from airflow_provider_b24.chat.message import LONGEST_TEXT, check_blocks, check_message_id
+from airflow_provider_b24.chat.message import LONGEST_TEXT, check_blocks, check_message_id, worded
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotEditableError, OutcomeUnknownError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def update(
     *,
     message_id: int | str,
     message: str | None = None,
+    markdown: bool = False,
     dialog_id: str | int | None = None,
     delete_if_empty: bool = False,
     bot: Bot | None = None,
@@ -107,6 +108,7 @@ def update(
 
     :param message_id: the message; it must be the account's own, or the bot's.
     :param message: its new text. Default: as it is.
+    :param markdown: the text is Markdown.
     :param dialog_id: where it is; needed only by ``delete_if_empty``, see :func:`delete`.
     :param delete_if_empty: delete the message where the new text is empty. By default that is refused.
     :param bot: edit as this bot.
@@ -121,10 +123,15 @@ def update(
     if delete_if_empty and isinstance(message, str) and not message.strip():
         yield from delete(peer, message_id=message_id, dialog_id=dialog_id, bot=bot)
         return
+    fields_of = update_params if bot is None else bot_update_fields
+    if markdown and message:
+        # Before it is worked on.
+        fields_of(message_id, message.strip()[:LONGEST_TEXT], **parameters)
+        message = yield from worded(peer, message, markdown=True)
+    fields = fields_of(message_id, message, **parameters)
     if bot is None:
-        call = _call("im.message.update", update_params(message_id, message, **parameters))
+        call = _call("im.message.update", fields)
     else:
-        fields = bot_update_fields(message_id, message, **parameters)
         call = _as_bot("imbot.v2.Chat.Message.update", bot, message_id, fields=fields)
     try:
         yield from converse(peer, call)

@@ -102,19 +102,25 @@ def bot_fields(
 
 
 def check_message(
-    message: str | None = None, *, as_bot: bool = False, long_text: str = "file", **parameters: Any
+    message: str | None = None,
+    *,
+    as_bot: bool = False,
+    long_text: str = "file",
+    markdown: bool = False,
+    **parameters: Any,
 ) -> None:
     """What :func:`post` checks before anything is sent.
 
     :param message: its text.
     :param as_bot: whether a bot posts it.
     :param long_text: what becomes of a text that is too long.
+    :param markdown: whether the text will become another one.
     :param parameters: the others of :func:`message_params`.
     :raises ConfigurationError: for what can not be right.
     """
     check_long_text(long_text)
-    if isinstance(message, str) and len(message) > LONGEST_TEXT and long_text != "refuse":
-        # It will be shorter.
+    if isinstance(message, str) and len(message) > LONGEST_TEXT and (markdown or long_text != "refuse"):
+        # How long it is as it is sent is known later.
         message = message.strip()[:LONGEST_TEXT]
     if as_bot:
         bot_fields(message, **parameters)
@@ -128,6 +134,7 @@ def post(
     dialog_id: str | int,
     message: str | None = None,
     long_text: str = "file",
+    markdown: bool = False,
     memory: Memory | None = None,
     bot: Bot | None = None,
     **parameters: Any,
@@ -140,7 +147,8 @@ def post(
         with its beginning as the message, or, where the message has more than a text (``attach``, ``keyboard``,
         ``menu``, ``system``, ``reply_id``, no previews), as a file after that message; ``split``: it goes as several
         messages, of which the first has ``reply_id``, and the last ``attach``, ``keyboard`` and ``menu``; ``refuse``:
-        it is an error.
+        it is an error. What counts are the characters (code points) of the text as it is sent.
+    :param markdown: the text is Markdown. A file has it as it is written.
     :param memory: what is kept of it, for whoever tries again. Default: until this ends.
     :param bot: post as this bot, with ``imbot.v2.Chat.Message.send``.
     :param parameters: the others of :func:`message_params`.
@@ -154,7 +162,7 @@ def post(
     from airflow_provider_b24.chat.long_text import deliver_long, kept_way, posted_before
 
     checked = check_dialog_id(dialog_id)
-    check_message(message, as_bot=bot is not None, long_text=long_text, **parameters)
+    check_message(message, as_bot=bot is not None, long_text=long_text, markdown=markdown, **parameters)
     if bot is not None:
         checked = for_bot(checked)
     memory = memory or Memory()
@@ -165,14 +173,14 @@ def post(
             return posted
     found = yield from resolve(peer, checked)
     way = yield from kept_way(memory)
-    text = message or ""
-    if way is None and (len(text) <= LONGEST_TEXT or long_text == "refuse"):
-        return (yield from deliver(peer, _posting(found, bot, {**parameters, "message": message}), memory))
+    text = yield from worded(peer, message, markdown=markdown)
+    if way is None and (len(text or "") <= LONGEST_TEXT or long_text == "refuse"):
+        return (yield from deliver(peer, _posting(found, bot, {**parameters, "message": text}), memory))
     return (
         yield from deliver_long(
             peer,
-            text=text,
-            source=text,
+            text=text or "",
+            source=message or "",
             way=way,
             long_text=long_text,
             dialog_id=found,
@@ -182,6 +190,22 @@ def post(
             posting=partial(_posting, found, bot),
         )
     )
+
+
+def worded(peer: Peer, message: str | None, *, markdown: bool = False) -> Generator[Step, Any, str | None]:
+    """A text as it is sent.
+
+    :param message: as it was given.
+    :param markdown: it is Markdown, and becomes BBCode.
+    """
+    from airflow_provider_b24.rest.steps import Ask
+
+    if message and markdown:
+        from airflow_provider_b24.chat.markdown import to_bbcode
+
+        # A long one takes a while.
+        message = yield Ask(partial(to_bbcode, message))
+    return message
 
 
 def _posting(dialog_id: str, bot: Bot | None, parameters: Mapping[str, Any]) -> Posting:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_b24.chat.delivery import Memory
 
-_PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id")
+_PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id", "long_text", "markdown")
 
 
 class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):

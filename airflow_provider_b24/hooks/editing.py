@@ -28,6 +28,7 @@ class EditingCalls(MessageCalls):
         menu: Blocks | str | None = None,
         url_preview: bool | None = None,
         is_edited: bool | None = None,
+        markdown: bool = False,
         delete_if_empty: bool = False,
         dialog_id: str | int | None = None,
         as_bot: bool | None = None,
@@ -44,6 +45,7 @@ class EditingCalls(MessageCalls):
         :param menu: the new items of its context menu, likewise; not as a bot.
         :param url_preview: whether links become previews. Default: as it is.
         :param is_edited: whether it is marked as edited where only the attachment changes; not as a bot.
+        :param markdown: the text is Markdown.
         :param delete_if_empty: delete the message where the new text is empty. By default that is refused, for an
             empty text would delete it on the portal without a question.
         :param dialog_id: where it is; for ``delete_if_empty``, see :meth:`delete_message`.
@@ -63,6 +65,7 @@ class EditingCalls(MessageCalls):
                 menu=menu,
                 url_preview=url_preview,
                 is_edited=is_edited,
+                markdown=markdown,
                 delete_if_empty=delete_if_empty,
                 dialog_id=dialog_id,
             )

@@ -81,6 +81,7 @@ class MessageCalls(RestCalls):
         url_preview: bool = True,
         reply_id: int | str | None = None,
         long_text: LongText = "file",
+        markdown: bool = False,
         as_bot: bool | None = None,
         once: str | None = None,
     ) -> int:
@@ -105,6 +106,7 @@ class MessageCalls(RestCalls):
             message has more than its text, such as buttons or ``reply_id``, the file comes after it. ``split``: it goes
             as several messages, cut between paragraphs; the first has ``reply_id``, the last has ``attach``,
             ``keyboard`` and ``menu``. ``refuse``: it is an error. Either way each is posted once.
+        :param markdown: the text is Markdown; a file has it as it is written.
         :param as_bot: True to post as the connection's bot, False as the account behind it. Default: as the bot where
             the connection has one, and there is no ``menu``.
         :param once: the message's name within the task, such as ``"summary"``.
@@ -125,6 +127,7 @@ class MessageCalls(RestCalls):
                 url_preview=url_preview,
                 reply_id=reply_id,
                 long_text=long_text,
+                markdown=markdown,
             )
         )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.editing import bot_update_fields, check_reaction, update_params
-from airflow_provider_b24.chat.message import check_message_id, message_params
+from airflow_provider_b24.chat.long_text import check_long_text
+from airflow_provider_b24.chat.message import check_message, check_message_id
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
@@ -18,6 +19,7 @@ from airflow_provider_b24.operators.deferral import DefersAtLimit
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_b24.chat.long_text import LongText
     from airflow_provider_b24.chat.message import Blocks
 
 
@@ -31,19 +33,26 @@ class MessageAddOperator(DefersAtLimit):
 
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, or what it belongs to: ``deal:1663``, ``task:8293``,
         ``group:133``, ``user:anna@example.com``. Templated.
-    :param message: the text, with BBCode, at most 20,000 characters. Templated.
+    :param message: the text, with BBCode, of any length. Templated.
     :param attach: blocks to attach, as Python objects: a list, or a mapping with ``BLOCKS``. Templated.
     :param keyboard: buttons, as Python objects: a list, or a mapping with ``BUTTONS``. Templated.
     :param menu: items of the context menu, likewise. Templated.
     :param system: show it as a system message, without an author. Default False.
     :param url_preview: turn links into previews. Default True.
-    :param reply_id: the id of the message that this one answers. Templated.
+    :param reply_id: the id of the message that this one answers, such as ``{{ ti.xcom_pull('report') }}``. The task
+        fails at once if that message was deleted, or is in another dialog. Templated.
+    :param long_text: what becomes of a text of more than 20,000 characters, where the portal would cut it. ``file``
+        (the default): it goes as a file with its beginning as the message; where the message has more than its text,
+        such as buttons or ``reply_id``, the file comes after it. ``split``: it goes as several messages, cut between
+        paragraphs; the first has ``reply_id``, the last has ``attach``, ``keyboard`` and ``menu``. ``refuse``: the task
+        fails. Each message and file is posted once.
+    :param markdown: the text is Markdown; a file has it as it is written. Default False: it is BBCode.
     :param as_bot: True to post as the connection's bot, which can not be with a ``menu``; False to post as the account.
         Default: as the bot where the connection has one, and there is no ``menu``.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
         what it posted before. Default True.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
-    :return: the id of the message, as XCom.
+    :return: the id of the message, as XCom; of the first, where there are several.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
     """
 
@@ -71,6 +80,8 @@ class MessageAddOperator(DefersAtLimit):
         system: bool = False,
         url_preview: bool = True,
         reply_id: int | str | None = None,
+        long_text: LongText = "file",
+        markdown: bool = False,
         as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
@@ -85,15 +96,18 @@ class MessageAddOperator(DefersAtLimit):
         self.system = system
         self.url_preview = url_preview
         self.reply_id = reply_id
+        self.long_text = long_text
+        self.markdown = markdown
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
         if reply_id is not None:
             check_unless_template(check_message_id, reply_id, "reply_id")
+        check_long_text(long_text)
         if is_known(message) and is_known(attach):
             # The same words as when the task runs.
-            message_params("1", message, attach=attach)
+            check_message(message, attach=attach, long_text=long_text, markdown=markdown)
 
     def execute(self, context: Context) -> int:
         """Post it, unless an earlier try has."""
@@ -109,6 +123,8 @@ class MessageAddOperator(DefersAtLimit):
                 system=self.system,
                 url_preview=self.url_preview,
                 reply_id=self.reply_id,
+                long_text=self.long_text,
+                markdown=self.markdown,
                 as_bot=self.as_bot,
             )
             as_bot = False if self.as_bot is None and self.menu else self.as_bot
@@ -132,6 +148,7 @@ class MessageUpdateOperator(DefersAtLimit):
     :param menu: the new items of its context menu, likewise; not as a bot. Templated.
     :param url_preview: whether links become previews. Default: as it is.
     :param is_edited: whether it is marked as edited where only the attachment changes; not as a bot. Default: it is.
+    :param markdown: the text is Markdown. Default False: it is BBCode.
     :param delete_if_empty: delete the message where the new text is empty. By default that fails, for the portal
         deletes a message that gets an empty text.
     :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`. Templated.
@@ -164,6 +181,7 @@ class MessageUpdateOperator(DefersAtLimit):
         menu: Blocks | str | None = None,
         url_preview: bool | None = None,
         is_edited: bool | None = None,
+        markdown: bool = False,
         delete_if_empty: bool = False,
         dialog_id: str | int | None = None,
         as_bot: bool | None = None,
@@ -178,6 +196,7 @@ class MessageUpdateOperator(DefersAtLimit):
         self.menu = menu
         self.url_preview = url_preview
         self.is_edited = is_edited
+        self.markdown = markdown
         self.delete_if_empty = delete_if_empty
         self.dialog_id = dialog_id
         self.as_bot = as_bot
@@ -188,7 +207,7 @@ class MessageUpdateOperator(DefersAtLimit):
         # What is not known yet is checked when the task runs; here something that can be right stands for it.
         check(
             message_id if is_known(message_id) else 1,
-            message if is_known(message) and not delete_if_empty else "text",
+            message if is_known(message) and not delete_if_empty and not markdown else "text",
             attach=attach if is_known(attach) else "N",
             keyboard=keyboard if is_known(keyboard) else "N",
             menu=menu if is_known(menu) or as_bot else "N",
@@ -207,6 +226,7 @@ class MessageUpdateOperator(DefersAtLimit):
                 menu=self.menu,
                 url_preview=self.url_preview,
                 is_edited=self.is_edited,
+                markdown=self.markdown,
                 delete_if_empty=self.delete_if_empty,
                 dialog_id=self.dialog_id,
                 as_bot=self.as_bot,

@@ -305,6 +305,10 @@ CODES: dict[str, Verdict] = {
     "dialog_id_empty": Verdict(RequestRefusedError, "dialog_id is 'chat2935', 'sg17' or a user id such as '13'."),
     "file_too_large": Verdict(RequestRefusedError, "The portal takes files of 100 MB at most: send a part, or a link."),
     "error_could_not_save_file": Verdict(RequestRefusedError, "Is there room left on the portal's Drive?"),
+    "reply_access_error": Verdict(
+        RequestRefusedError, "reply_id is of a message that was deleted, or that the author of the answer may not see."
+    ),
+    "reply_from_other_chat_error": Verdict(RequestRefusedError, "reply_id is of a message in another dialog."),
     "error_batch_method_not_allowed": Verdict(RequestRefusedError, "Call this method by itself, not in a batch."),
 }
 

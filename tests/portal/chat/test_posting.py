@@ -63,7 +63,6 @@ def test_to_a_person_and_by_reference(face, portal):
     [
         (("chat2935",), "message is empty"),
         (("chat2935", "   "), "message is empty"),
-        (("chat2935", "x" * 20_001), "20,001 characters"),
         (("CHAT5", "text"), "dialog_id is 'CHAT5'"),
         (("deal:1663", ""), "message is empty"),
     ],

@@ -133,7 +133,8 @@ def test_a_function_that_says_it_returns_a_mapping(portal, run):
         ),
         ({"message": 5}, "message is a int"),
         ({"message": "x", "keyboard": 5}, "keyboard is a int"),
-        ("x" * 20_001, "20,001 characters"),
+        ({"message": "x" * 20_001, "long_text": "refuse"}, "20,001 characters"),
+        ({"message": "x", "long_text": "cut"}, "long_text is 'cut'"),
     ],
 )
 def test_what_can_not_be_posted_fails_without_retries(portal, run, result, words):

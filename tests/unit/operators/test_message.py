@@ -30,7 +30,12 @@ def message(**arguments):
         ({"message": None}, "message is empty, and there is no attach. Give one of the two."),
         ({"message": " "}, "message is empty, and there is no attach. Give one of the two."),
         ({"message": "", "attach": []}, "message is empty, and there is no attach. Give one of the two."),
-        ({"message": "x" * 20_001}, "message has 20,001 characters, and the portal would cut it at 20,000"),
+        (
+            {"message": "x" * 20_001, "long_text": "refuse"},
+            "message has 20,001 characters, and the portal would cut it at 20,000",
+        ),
+        ({"long_text": "cut"}, "long_text is 'cut'. It is one of file, split, refuse."),
+        ({"message": "{{ x }}", "long_text": "cut"}, "long_text is 'cut'"),
         ({"message": 5}, "message is a int. Give a text."),
         ({"attach": 5}, "attach is a int. Give a list of blocks, or a mapping."),
         ({"reply_id": "first"}, "reply_id is 'first'. The id of a message is a number, such as 90841."),
@@ -260,7 +265,6 @@ def test_what_may_pass_is_retried(connect, context, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"message": "x" * 20_001}, "20,001 characters"),
         ({"message": ""}, "message is empty"),
         ({"message": {"a": 1}}, "message is a dict"),
         ({"dialog_id": "None"}, "dialog_id is 'None'"),
