@@ -8,10 +8,15 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.early import Early, function_of
 
 # Before anything imports airflow. The settings and connections of whoever runs the tests are set aside:
 # a database named there would be written to.
@@ -29,6 +34,47 @@ def pytest_collection_finish() -> None:
     # Airflow and the collected tests are a million objects that stay: nobody need look through them for garbage.
     gc.collect()
     gc.freeze()
+
+
+EARLY = pytest.StashKey[Early]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    early = session.config.stash[EARLY] = Early(Path(AIRFLOW_HOME) / "early")
+    try:
+        if not session.config.option.collectonly:
+            early.begin(session.items)
+        return (yield)
+    finally:
+        early.end()
+
+
+@pytest.fixture
+def early(request: pytest.FixtureRequest) -> Any:
+    """What came of the function that the test is marked with; see tests/early.py."""
+    return request.config.stash[EARLY].result(request.node)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for something that was begun early comes late. Airflow starts when all other tests are through; what
+    looks at its traces comes last, after what takes long."""
+
+    def place(item: pytest.Item) -> int:
+        if "stage" in getattr(item, "fixturenames", ()):
+            return {"test_limits.py": 3, "test_secrets.py": 4}.get(item.path.name, 2)
+        return 1 if function_of(item) else 0
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_secrets() -> None:
+    """Airflow masks with one expression of all the secrets that a process has seen, and compiles it anew for each new
+    one: after those of some thousand tests that takes half a second."""
+    for name in ("airflow.sdk._shared.secrets_masker", "airflow._shared.secrets_masker"):
+        if name in sys.modules:
+            sys.modules[name]._secrets_masker().reset_masker()
 
 
 def pytest_unconfigure() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from airflow_provider_b24.testing import FakePortal, Message
+from tests.early import Place
 from tools.demo import CHAT, Outcome, Watch
 from tools.demo_airflow import free_port
 
@@ -34,30 +34,52 @@ raise SystemExit(demo.main())
 """
 
 
+@dataclass(frozen=True)
+class Told:
+    """What came of a demo.
+
+    :ivar status: its exit status.
+    :ivar printed: all that it printed.
+    :ivar left: its processes that were still there.
+    :ivar folders: what was still there of its temporary files.
+    """
+
+    status: int
+    printed: str
+    left: list[str]
+    folders: list[str]
+
+
 class Demo:
     """A demo in a process of its own, whose temporary files are in a folder of its own."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self.process = process
-        self.folder = folder
+    def __init__(self, place: Place, *arguments: str) -> None:
+        environ = {name: value for name, value in place.environ.items() if not name.startswith("AIRFLOW")}
+        environ |= {"TMPDIR": str(place.folder), "PYTHONUNBUFFERED": "1"}
+        self.process = place.start(sys.executable, *arguments, cwd=ROOT, env=environ)
+        self.folder = place.folder
         self.seen: list[str] = []
 
-    @property
-    def printed(self) -> str:
-        return "".join(self.seen)
-
-    def read_until(self, pattern: str) -> str:
+    def read_until(self, pattern: str) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.seen.append(line)
             if re.search(pattern, line):
-                return line
-        raise AssertionError(f"{pattern!r} was not printed, but:\n{self.printed}")
+                return
+        raise AssertionError(f"{pattern!r} was not printed, but:\n{''.join(self.seen)}")
 
-    def end(self) -> int:
+    def end(self) -> Told:
         assert self.process.stdout is not None
         self.seen.extend(self.process.stdout)
-        return self.process.wait(30)
+        status = self.process.wait(30)
+        left = self.processes()
+        names = [str(process) for process in left]
+        for process in left:
+            process.kill()
+        homes = list(self.folder.glob("b24-demo-*"))
+        return Told(
+            status, "".join(self.seen), names, [path.name for home in homes for path in (home, *home.iterdir())]
+        )
 
     def processes(self) -> list[psutil.Process]:
         """Airflow's processes: all of them work in a folder of the demo's."""
@@ -69,36 +91,6 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return folder in Path(process.cwd()).parents
     except psutil.Error:
         return False
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
-    demos: list[Demo] = []
-
-    def start(*arguments: str) -> Demo:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        environment |= {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        demos.append(Demo(process, tmp_path))
-        return demos[-1]
-
-    yield start
-    for demo in demos:
-        if demo.process.poll() is None:
-            demo.process.send_signal(signal.SIGTERM)
-            demo.process.wait(60)
-        for left in demo.processes():
-            left.kill()
-        assert demo.process.stdout is not None
-        demo.process.stdout.close()
 
 
 @contextmanager
@@ -121,10 +113,22 @@ def in_use(*ports: int) -> Iterator[None]:
             listener.close()
 
 
-@pytest.mark.airflow
-def test_report_arrives_once_with_typing_all_the_time(start: Callable[..., Demo]) -> None:
+@dataclass(frozen=True)
+class Whole(Told):
+    """Also what was there while the report was made.
+
+    :ivar commands: of Airflow's processes.
+    :ivar listening: the addresses at which anything of the demo listened.
+    """
+
+    commands: str
+    listening: set[str]
+
+
+def whole_demo(place: Place) -> Whole:
+    """A report from the beginning to the end, although its usual ports are in use."""
     with in_use(8024, 8080):
-        demo = start("tools/demo.py")
+        demo = Demo(place, "tools/demo.py")
         demo.read_until(r"Anna Petrova is typing…")
         listening = {
             connection.laddr.ip
@@ -132,44 +136,60 @@ def test_report_arrives_once_with_typing_all_the_time(start: Callable[..., Demo]
             for connection in process.net_connections()
             if connection.status == psutil.CONN_LISTEN
         }
-        assert listening == {"127.0.0.1"}
-        names = " ".join(" ".join(process.cmdline()) for process in demo.processes())
-        assert "scheduler" in names
-        assert "triggerer" in names
-        assert "dag-processor" in names
-        status = demo.end()
-    assert status == 0, demo.printed
-    assert demo.printed.count("is in use") == 2
-    assert len(re.findall(r"^  \S+ +\S+ s  message \d+: \[B\]Sales report", demo.printed, re.MULTILINE)) == 1
-    # More than 25 s, so that one signal would not have been enough.
-    share, took = re.findall(r"lit for ([\d.]+)% of the ([\d.]+) s from", demo.printed)[0]
-    assert float(share) >= 99
-    assert float(took) > 30
-    assert demo.printed.count("still typing") >= 2
-    assert demo.processes() == []
-    assert list(demo.folder.glob("b24-demo-*")) == []
+        commands = " ".join(" ".join(process.cmdline()) for process in demo.processes())
+        told = demo.end()
+    return Whole(**vars(told), commands=commands, listening=listening)
 
 
 @pytest.mark.airflow
-def test_interrupted(start: Callable[..., Demo]) -> None:
-    demo = start("tools/demo.py")
+@pytest.mark.early(of=whole_demo)
+def test_report_arrives_once_with_typing_all_the_time(early: Whole) -> None:
+    assert early.status == 0, early.printed
+    assert early.listening == {"127.0.0.1"}
+    for name in ("scheduler", "triggerer", "dag-processor"):
+        assert name in early.commands
+    assert early.printed.count("is in use") == 2
+    assert len(re.findall(r"^  \S+ +\S+ s  message \d+: \[B\]Sales report", early.printed, re.MULTILINE)) == 1
+    # More than 25 s, so that one signal would not have been enough.
+    share, took = re.findall(r"lit for ([\d.]+)% of the ([\d.]+) s from", early.printed)[0]
+    assert float(share) >= 99
+    assert float(took) > 30
+    assert early.printed.count("still typing") >= 2
+    assert early.left == []
+    assert early.folders == []
+
+
+def interrupted_demo(place: Place) -> Told:
+    """Somebody presses Ctrl+C while Airflow starts."""
+    demo = Demo(place, "tools/demo.py")
     demo.read_until(r"is up$")
     assert demo.processes()
     demo.process.send_signal(signal.SIGINT)
-    assert demo.end() == 130, demo.printed
-    assert demo.processes() == []
-    assert list(demo.folder.glob("b24-demo-*")) == []
+    return demo.end()
 
 
 @pytest.mark.airflow
-def test_failed_report_is_told(start: Callable[..., Demo]) -> None:
-    demo = start("-c", WITHOUT_CRM)
-    assert demo.end() == 1, demo.printed
-    assert re.search(r"the task report is failed", demo.printed), demo.printed
-    assert re.search(r"AirflowFailException: crm\.item\.list: .*scope", demo.printed), demo.printed
-    assert demo.processes() == []
+@pytest.mark.early(of=interrupted_demo)
+def test_interrupted(early: Told) -> None:
+    assert early.status == 130, early.printed
+    assert early.left == []
+    assert early.folders == []
+
+
+def demo_without_crm(place: Place) -> Told:
+    """The report fails."""
+    return Demo(place, "-c", WITHOUT_CRM).end()
+
+
+@pytest.mark.airflow
+@pytest.mark.early(of=demo_without_crm)
+def test_failed_report_is_told(early: Told) -> None:
+    assert early.status == 1, early.printed
+    assert re.search(r"the task report is failed", early.printed), early.printed
+    assert re.search(r"AirflowFailException: crm\.item\.list: .*scope", early.printed), early.printed
+    assert early.left == []
     # The logs are left for whoever wants to know more.
-    assert list(demo.folder.glob("b24-demo-*/logs"))
+    assert "logs" in early.folders
 
 
 @pytest.mark.parametrize(

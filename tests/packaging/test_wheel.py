@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
+from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import version
@@ -16,81 +16,87 @@ from pathlib import Path
 
 import pytest
 
+from tests.early import Place
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_b24"
-
-
-def run(*command: str | Path, **more) -> str:
-    """What the command prints; its errors are part of the failure."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **more)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clone has, apart from this one: without what earlier builds left behind."""
-    copy = tmp_path_factory.mktemp("sources")
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
-    for name in listed.split("\0"):
-        if name and (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built the way of a release: the source archive first, the wheel from that."""
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, sources)
-    (built,) = out.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def metadata(wheel: Path) -> Message:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return HeaderParser().parsestr(archive.read(name).decode())
 
 
 class AirflowOnly:
     """An environment with Airflow, what Airflow needs, and the wheel."""
 
-    def __init__(self, place: Path) -> None:
-        self.bin = place / "env" / "bin"
+    def __init__(self, place: Place) -> None:
+        self.bin = place.folder / "env" / "bin"
         self.python = self.bin / "python"
         ours = ("AIRFLOW_", "PYTHON")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        kept = {name: value for name, value in place.environ.items() if not name.startswith(ours)}
         self.environ = {
             **kept,
-            "AIRFLOW_HOME": str(place / "airflow"),
-            "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
+            "AIRFLOW_HOME": str(place.folder / "airflow"),
+            "PATH": f"{self.bin}{os.pathsep}{place.environ['PATH']}",
         }
-        run(sys.executable, "-m", "venv", "--without-pip", self.bin.parent)
+        self._place = place
+        place.run(sys.executable, "-m", "venv", "--without-pip", self.bin.parent)
 
     def pip(self, *arguments: str | Path) -> str:
-        return run(sys.executable, "-m", "pip", "--python", self.python, *arguments, env=self.environ)
+        return self._place.run(sys.executable, "-m", "pip", "--python", self.python, *arguments, env=self.environ)
 
     def airflow(self, *arguments: str) -> list[dict[str, str]]:
-        return json.loads(run(self.bin / "airflow", *arguments, "--output", "json", env=self.environ))
+        command: tuple[str | Path, ...] = (self.bin / "airflow", *arguments, "--output", "json")
+        return json.loads(self._place.run(*command, env=self.environ))
 
     def run_python(self, code: str) -> str:
-        return run(self.python, "-c", code, env=self.environ, cwd=self.bin)
+        return self._place.run(self.python, "-c", code, env=self.environ, cwd=self.bin)
 
 
-@pytest.fixture(scope="module")
-def airflow_only(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> AirflowOnly:
-    environment = AirflowOnly(tmp_path_factory.mktemp("airflow-only"))
+@dataclass(frozen=True)
+class Built:
+    """A wheel, and where it was installed.
+
+    :ivar sources: what it was built from.
+    :ivar providers: what ``airflow providers`` says, by the name of the command.
+    """
+
+    sources: Path
+    wheel: Path
+    airflow_only: AirflowOnly
+    providers: dict[str, list[dict[str, str]]]
+
+
+def build(place: Place) -> Built:
+    """Build the wheel the way of a release, the source archive first, and install it where there is only Airflow."""
+    # What a clone has, apart from this one: without what earlier builds left behind.
+    sources, out = place.folder / "sources", place.folder / "dist"
+    listed = place.run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in listed.split("\0"):
+        if name and (ROOT / name).is_file():
+            (sources / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, sources / name)
+    place.run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, sources)
+    (wheel,) = out.glob("*.whl")
+
+    environment = AirflowOnly(place)
     airflow = f"apache-airflow=={version('apache-airflow')}"
     environment.pip("install", "--quiet", "--constraint", ROOT / "constraints.txt", airflow)
     environment.pip("install", "--quiet", "--no-deps", wheel)
-    return environment
+    commands = (("list",), ("get", "airflow-provider-b24"), ("hooks",), ("behaviours",))
+    providers = {command[0]: environment.airflow("providers", *command) for command in commands}
+    return Built(sources, wheel, environment, providers)
 
 
-def test_the_package_and_nothing_else_is_in_it(sources: Path, wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
+pytestmark = pytest.mark.early(of=build)
+
+
+@pytest.fixture
+def metadata(early: Built) -> Message:
+    with zipfile.ZipFile(early.wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return HeaderParser().parsestr(archive.read(name).decode())
+
+
+def test_the_package_and_nothing_else_is_in_it(early: Built) -> None:
+    sources = early.sources
+    with zipfile.ZipFile(early.wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     info = f"{PACKAGE}-{version('airflow-provider-b24')}.dist-info/"
     package = {str(path.relative_to(sources)) for path in (sources / PACKAGE).rglob("*") if path.is_file()}
@@ -119,8 +125,8 @@ def test_it_says_what_it_needs(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
 
 
-def test_it_says_where_airflow_and_pytest_find_it(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
+def test_it_says_where_airflow_and_pytest_find_it(early: Built) -> None:
+    with zipfile.ZipFile(early.wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
         points = ConfigParser()
         points.read_string(archive.read(name).decode())
@@ -130,16 +136,16 @@ def test_it_says_where_airflow_and_pytest_find_it(wheel: Path) -> None:
     }
 
 
-def test_airflow_brings_all_that_it_needs(airflow_only: AirflowOnly) -> None:
-    airflow_only.pip("check")
-    installed = {package["name"] for package in json.loads(airflow_only.pip("list", "--format", "json"))}
+def test_airflow_brings_all_that_it_needs(early: Built) -> None:
+    early.airflow_only.pip("check")
+    installed = {package["name"] for package in json.loads(early.airflow_only.pip("list", "--format", "json"))}
     assert "airflow-provider-b24" in installed
     assert not installed & {"pytest", "playwright", "mypy"}
 
 
-def test_every_module_can_be_imported(airflow_only: AirflowOnly) -> None:
+def test_every_module_can_be_imported(early: Built) -> None:
     # The pytest plugin is for people who have pytest.
-    airflow_only.run_python(
+    early.airflow_only.run_python(
         "import importlib, pkgutil, airflow_provider_b24 as package\n"
         "def stop(name): raise\n"
         "for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.', stop):\n"
@@ -148,28 +154,27 @@ def test_every_module_can_be_imported(airflow_only: AirflowOnly) -> None:
     )
 
 
-def test_airflow_lists_the_provider(airflow_only: AirflowOnly) -> None:
-    listed = {provider["package_name"]: provider for provider in airflow_only.airflow("providers", "list")}
+def test_airflow_lists_the_provider(early: Built) -> None:
+    listed = {provider["package_name"]: provider for provider in early.providers["list"]}
     assert listed["airflow-provider-b24"]["version"] == version("airflow-provider-b24")
 
-    (described,) = airflow_only.airflow("providers", "get", "airflow-provider-b24")
+    (described,) = early.providers["get"]
     assert described["Provider"] == "airflow-provider-b24"
 
 
-def test_airflow_knows_the_connection_type(airflow_only: AirflowOnly) -> None:
-    hooks = {hook["connection_type"]: hook for hook in airflow_only.airflow("providers", "hooks")}
+def test_airflow_knows_the_connection_type(early: Built) -> None:
+    hooks = {hook["connection_type"]: hook for hook in early.providers["hooks"]}
     assert hooks["bitrix24"]["class"] == "airflow_provider_b24.hooks.bitrix24.Bitrix24Hook"
     assert hooks["bitrix24"]["conn_id_attribute_name"] == "bitrix24_conn_id"
 
-    behaviours = airflow_only.airflow("providers", "behaviours")
-    assert "bitrix24" in {behaviour["field_behaviours"] for behaviour in behaviours}
+    assert "bitrix24" in {behaviour["field_behaviours"] for behaviour in early.providers["behaviours"]}
 
 
-def test_the_hook_is_made_from_a_connection(airflow_only: AirflowOnly) -> None:
-    airflow_only.environ["AIRFLOW_CONN_BITRIX24_DEFAULT"] = json.dumps(
+def test_the_hook_is_made_from_a_connection(early: Built) -> None:
+    early.airflow_only.environ["AIRFLOW_CONN_BITRIX24_DEFAULT"] = json.dumps(
         {"conn_type": "bitrix24", "host": "http://127.0.0.1:9", "login": "1", "password": "code"}
     )
-    made = airflow_only.run_python(
+    made = early.airflow_only.run_python(
         "from airflow.sdk import BaseHook\n"
         "hook = BaseHook.get_hook('bitrix24_default')\n"
         "print(type(hook).__module__, type(hook).__name__)\n"
