@@ -58,6 +58,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "notifications": ["airflow_provider_b24.notifications.bitrix24.Bitrix24Notifier"],
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
         "extra-links": [
             f"airflow_provider_b24.links.portal.{name}"

@@ -99,7 +99,7 @@ def variable(stage: Stage, name: str) -> str:
 
 def test_nobody_is_shown_them(stage: Stage, scenes: dict[str, Scene]) -> None:
     scenes["renewed"].run.wait()
-    found = stage.airflow.client.get("variables", variable_key_pattern="bitrix24", limit=100)["variables"]
+    found = stage.airflow.client.get("variables", variable_key_pattern="bitrix24_token", limit=100)["variables"]
     names = Counter(re.sub("_[0-9a-f]{32}$", "", one["key"]) for one in found)
     assert {f"bitrix24_tokens_{name}" for name in CONNECTIONS} <= set(names)
     assert names["bitrix24_token_homes"] >= 3

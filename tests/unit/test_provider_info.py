@@ -39,7 +39,15 @@ def test_airflows_schema_of_provider_info():
 
 def test_airflows_stricter_schema_of_providers():
     strict = schema("provider.yaml.schema.json")
-    for part in ("connection-types", "hooks", "operators", "triggers", "task-decorators", "integrations"):
+    for part in (
+        "connection-types",
+        "hooks",
+        "operators",
+        "triggers",
+        "notifications",
+        "task-decorators",
+        "integrations",
+    ):
         if part == "task-decorators":
             # There the key is "path"; what reads it wants "class-name".
             continue
@@ -82,6 +90,7 @@ def test_it_is_the_same_at_every_call_and_nobody_elses():
         CONNECTION["hook-class-name"],
         *(decorator["class-name"] for decorator in INFO["task-decorators"]),
         *INFO["cli"],
+        *INFO["notifications"],
     ],
 )
 def test_classes_are_where_it_says(path):

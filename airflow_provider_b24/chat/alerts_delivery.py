@@ -1,0 +1,355 @@
+"""Carrying out what is decided about an event: once, in bounded time, whoever else is at it. Pure, like a conversation.
+
+What is known of earlier alerts is read from a store and written to it; every message is posted by way of
+:mod:`~airflow_provider_b24.chat.delivery`, with an entry of its own in the same store.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from airflow_provider_b24.chat import alerts
+from airflow_provider_b24.chat.alerts import Event, Record, Rules
+from airflow_provider_b24.chat.alerts_text import Wording
+from airflow_provider_b24.chat.alerts_ways import ToDialog, ToPerson
+from airflow_provider_b24.chat.delivery import Memory, Store
+from airflow_provider_b24.rest.errors import Bitrix24Error, NotEditableError, NotFoundError, OutcomeUnknownError
+from airflow_provider_b24.rest.peer import Patience, Peer
+from airflow_provider_b24.rest.steps import Ask, Send, Step, Wait
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A callback delays whoever runs it: a worker, the dag-processor, a triggerer. In seconds.
+BUDGET = 25.0
+PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
+# After this pause it is looked whether a change of a record is still there, and whether another failure came.
+_SETTLES, _GATHERS = 0.3, 1.0
+_MOST_MERGES = 6
+
+
+class StoreFailedError(Bitrix24Error):
+    """What is known of earlier alerts could not be read or written."""
+
+    permanent = False
+
+
+class AlertStore(Store, Protocol):
+    """A store that can forget. It fails with a :class:`StoreFailedError`."""
+
+    def forget(self, key: str, /) -> None:
+        """Forget a value, if there is one."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where alerts are decided: what is wanted, how it is said, where it goes, and what is known.
+
+    :ivar place: tells this target from others.
+    :ivar store: shared by all tasks and callbacks; None where there is none.
+    :ivar alone: without such a store, what is kept of this one event.
+    """
+
+    rules: Rules
+    wording: Wording
+    way: ToDialog | ToPerson
+    place: str
+    store: AlertStore | None
+    alone: Memory | None = None
+
+    def key(self, *parts: object) -> str:
+        """A name in the store."""
+        return f"bitrix24_alerts_{alerts.digest(self.place, *parts)[:32]}"
+
+    def record_key(self, event: Event) -> str:
+        """Of what is known of a task or DAG."""
+        return self.key("about", event.about)
+
+    def nothing_to_say(self, event: Event) -> bool:
+        """Whether a success follows no failure; read from the store, without the portal."""
+        if event.kind not in ("success", "dag_success") or self.rules.successes:
+            return False
+        if self.store is None:
+            return True
+        if self.rules.quiet is not None and self.store.get(self.key("held")):
+            return False
+        if self.rules.digest and event.kind == "dag_success" and self.store.get(self.key("digest", event.dag_id)):
+            return False
+        record = self.store.get(self.record_key(event))
+        return not isinstance(record, dict) or not record.get("episodes")
+
+
+def alert(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
+    """Tell of an event what is to be told, once.
+
+    :return: what was done, for the log.
+    :raises OutcomeUnknownError: if it may or may not have been told.
+    :raises Bitrix24Error: if it was not told.
+    """
+    return (yield from within(peer, _told(peer, desk, event), BUDGET))
+
+
+def within(peer: Peer, conversation: Generator[Step, Any, T], seconds: float) -> Generator[Step, Any, T]:
+    """A conversation that takes no longer than this, whatever the portal does.
+
+    :raises OutcomeUnknownError: if there was no time for more.
+    """
+    end = peer.clock.monotonic() + seconds
+    outcome: Any = None
+    failure: Bitrix24Error | None = None
+    try:
+        while True:
+            try:
+                step = conversation.send(outcome) if failure is None else conversation.throw(failure)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            left = end - peer.clock.monotonic()
+            if left <= 0 or (isinstance(step, Wait) and step.seconds > left):
+                raise OutcomeUnknownError(
+                    f"the portal let an alert wait for {seconds:.0f} s, after which it is given up",
+                    advice="It may have been sent or not: look where it was to go.",
+                )
+            if isinstance(step, Send):
+                step = replace(step, deadline=left if step.deadline is None else min(left, step.deadline))
+            failure = None
+            try:
+                outcome = yield step
+            except Bitrix24Error as caught:
+                failure = caught
+    finally:
+        conversation.close()
+
+
+def merge(peer: Peer, store: Store, key: str, change: Callable[[Record], Record]) -> Generator[Step, Any, Record]:
+    """Change a record that others may be writing at the same time.
+
+    :param change: what is to become of it; applied again, it changes nothing.
+    :return: the record with the change.
+    """
+    changed: Record = {}
+    for _ in range(_MOST_MERGES):
+        held = yield from _record(store, key)
+        changed = change(copy.deepcopy(held))
+        if changed == held:
+            break
+        yield Ask(lambda: store.__setitem__(key, changed))  # noqa: B023 - asked at once
+        yield Wait(_SETTLES)
+    return changed
+
+
+def _told(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
+    if desk.store is not None:
+        try:
+            return (yield from _decided(peer, desk, desk.store, event))
+        except StoreFailedError as error:
+            log.warning("What is known of earlier alerts is left out of account: %s", error)
+    return (yield from _without_store(peer, desk, event))
+
+
+def _decided(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generator[Step, Any, str]:
+    now = peer.clock.time()
+    night = None if desk.rules.quiet is None else desk.rules.quiet.night(now)
+    if desk.rules.quiet is not None and night is None:
+        yield from _tell_held(peer, desk, store, now)
+    if event.kind == "failure" and desk.rules.digest:
+        line = desk.wording.line(event)
+        key = desk.key("digest", event.dag_id)
+        yield from merge(peer, store, key, lambda held: alerts.with_line(held, event.run_id, event.key, line))
+        return "collected for the message about the run"
+    lines: list[str] = []
+    total = 0
+    if event.kind in ("dag_failure", "dag_success") and desk.rules.digest:
+        collected = yield from _record(store, desk.key("digest", event.dag_id))
+        lines, total = alerts.lines_of(collected, event.run_id)
+    teller = _Teller(peer, desk, store, event, now, night, lines, total)
+    if event.kind in ("success", "dag_success") and not total:
+        told = yield from teller.over()
+    elif teller.is_held:
+        told = yield from teller.hold()
+    elif event.kind in ("failure", "dag_failure"):
+        told = yield from teller.failure()
+    else:
+        told = yield from teller.single()
+    if total:
+        key = desk.key("digest", event.dag_id)
+        yield from merge(peer, store, key, lambda held: alerts.without_group(held, event.run_id))
+    return told
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Tells one event.
+
+    :ivar lines: of the tasks that failed in the run.
+    """
+
+    peer: Peer
+    desk: Desk
+    store: AlertStore
+    event: Event
+    now: float
+    night: str | None
+    lines: Sequence[str] = ()
+    total: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has to wait for the end of the quiet hours."""
+        return self.night is not None and self.event.severity(self.desk.rules.severity) not in self.desk.rules.loud
+
+    def hold(self, *, well: bool = False) -> Generator[Step, Any, str]:
+        """Keep it until the quiet hours are over."""
+        assert self.night is not None
+        night = self.night
+        said = [(self.event.key, self.desk.wording.line(self.event, well=well, timed=True))]
+        said += [(f"{self.event.key}{number}", f"• {line}") for number, line in enumerate(self.lines)]
+
+        def change(held: Record) -> Record:
+            for key, line in said:
+                held = alerts.with_line(held, night, key, line)
+            return held
+
+        yield from merge(self.peer, self.store, self.desk.key("held"), change)
+        return "held back until the quiet hours are over"
+
+    def single(self) -> Generator[Step, Any, str]:
+        """Tell what happens once."""
+        key = self.desk.key("event", self.event.key)
+        message = yield from self._send(self._text(), key, tag=key)
+        yield from self._merge(lambda record: record)
+        return f"sent as {message}"
+
+    def failure(self) -> Generator[Step, Any, str]:
+        """Tell a failure, or count it where it is told already."""
+        rules, event = self.desk.rules, self.event
+        signature = alerts.signature_of(event, rules)
+        record = yield from _record(self.store, self._about)
+        episode = alerts.episode_for(record, event, rules, self.now)
+        if event.key in episode.events:
+            return "told before"
+        tag = self.desk.key("failure", event.about, signature)
+        if not episode.message:
+            name = self.desk.key("failure", event.about, episode.id)
+            message = yield from self._send(self._text(), name, tag=tag)
+            episode = replace(episode, message=message)
+        record = yield from self._merge(lambda held: alerts.with_failure(held, event, episode, signature))
+        if not _is_counted(record, event, rules, self.now):
+            return f"sent as {episode.message}"
+        # Many parts of a task fail at once: the last of them to be counted tells the number.
+        yield Wait(_GATHERS)
+        record = yield from self._merge(lambda held: alerts.with_failure(held, event, episode, signature))
+        counted = alerts.episode_for(record, event, rules, self.now)
+        if counted.events and counted.events[-1] != event.key:
+            return f"counted in {counted.message}"
+        text = self._text(count=counted.count, last=counted.last)
+        try:
+            message = yield from self.desk.way.change(self.peer, counted.message, text, tag=tag)
+        except (NotEditableError, NotFoundError):
+            # The time in which it may be edited is over, or it was deleted.
+            message = yield from self._send(text, self.desk.key("failure", event.about, event.key), tag=tag)
+        if message != counted.message:
+            moved = replace(counted, message=message)
+            yield from self._merge(lambda held: alerts.with_failure(held, event, moved, signature))
+        return f"counted in {message}: {counted.count} times"
+
+    def over(self) -> Generator[Step, Any, str]:
+        """Tell that it succeeds again, if it was failing."""
+        event = self.event
+        record = yield from _record(self.store, self._about)
+        if record.get("episodes"):
+            record = yield from self._merge(lambda held: alerts.with_success(held, event))
+        episodes = alerts.recovered(record)
+        if not episodes:
+            if not self.desk.rules.successes:
+                return "nothing to tell"
+            return (yield from (self.hold() if self.is_held else self.single()))
+        signature, latest = episodes[-1]
+        if self.night is not None and "info" not in self.desk.rules.loud:
+            told = yield from self.hold(well=True)
+        else:
+            key = self.desk.key("over", event.about, latest.id)
+            tag = self.desk.key("failure", event.about, signature)
+            text = self.desk.wording.recovered(event)
+            message = yield from self._send(text, key, tag=tag, reply_id=latest.message)
+            told = f"recovered, sent as {message}"
+        over = [episode for _, episode in episodes]
+        turn = alerts.turn_of(record)
+        yield from self._merge(lambda held: alerts.without_episodes(held, over, turn))
+        return told
+
+    @property
+    def _about(self) -> str:
+        return self.desk.record_key(self.event)
+
+    def _text(self, *, count: str = "1", last: float = 0.0) -> str:
+        return self.desk.wording.alert(self.event, count=count, last=last, lines=self.lines, total=self.total)
+
+    def _send(self, text: str, key: str, *, tag: str, reply_id: int | None = None) -> Generator[Step, Any, int]:
+        memory = Memory(self.store, key, lasting=True, seed=key)
+        if self.desk.way.keeps_entries:
+            # Before there is one: whoever dies here leaves nothing that nobody knows of.
+            yield from self._merge(lambda record: alerts.with_entry(record, key, self.now))
+        return (yield from self.desk.way.send(self.peer, text, memory=memory, tag=tag, reply_id=reply_id))
+
+    def _merge(self, change: Callable[[Record], Record]) -> Generator[Step, Any, Record]:
+        return (
+            yield from _merge_and_tidy(
+                self.peer, self.store, self._about, lambda held: change({**held, **self._title}), self.now
+            )
+        )
+
+    @property
+    def _title(self) -> Record:
+        return {"about": self.event.about}
+
+
+def _is_counted(record: Record, event: Event, rules: Rules, now: float) -> bool:
+    """Whether others are in the same message."""
+    return len(alerts.episode_for(record, event, rules, now).events) > 1
+
+
+def _tell_held(peer: Peer, desk: Desk, store: AlertStore, now: float) -> Generator[Step, Any, None]:
+    """Tell what quiet hours that are over have held back: one message for each night."""
+    record = yield from _record(store, desk.key("held"))
+    for night in sorted(record):
+        lines, total = alerts.lines_of(record, night)
+        key = desk.key("night", night)
+        if total:
+            entered = partial(alerts.with_entry, key=key, at=now)
+            yield from _merge_and_tidy(peer, store, desk.key("nights"), entered, now)
+            text = desk.wording.held(desk.rules.quiet, lines, total)
+            yield from desk.way.send(peer, text, memory=Memory(store, key, lasting=True, seed=key), tag=key)
+        yield from merge(peer, store, desk.key("held"), partial(alerts.without_group, group=night))
+
+
+def _merge_and_tidy(
+    peer: Peer, store: AlertStore, key: str, change: Callable[[Record], Record], now: float
+) -> Generator[Step, Any, Record]:
+    """Change a record, and forget deliveries in it that are long over."""
+    record = yield from merge(peer, store, key, change)
+    if gone := alerts.settled(record, now):
+        yield Ask(lambda: [(store.forget(name), store.forget(f"{name}/claim")) for name in gone])  # type: ignore[func-returns-value]
+        record = yield from merge(peer, store, key, lambda held: alerts.without_entries(held, gone))
+    return record
+
+
+def _without_store(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
+    """Tell it where nothing can be known of other events: nothing is counted, collected or held back."""
+    if event.kind in ("success", "dag_success") and not desk.rules.successes:
+        return "nothing to tell"
+    if desk.alone is None and (yield from desk.way.was_sent(peer, desk.wording.stable(event))):
+        return "told before"
+    memory = desk.alone or Memory()
+    message = yield from desk.way.send(peer, desk.wording.alert(event), memory=memory, tag=desk.key("event", event.key))
+    return f"sent as {message}"
+
+
+def _record(store: Store, key: str) -> Generator[Step, Any, Record]:
+    held = yield Ask(lambda: store.get(key))
+    return held if isinstance(held, dict) else {}

@@ -1,0 +1,1 @@
+"""What Airflow calls when something happens to a task or a run."""
