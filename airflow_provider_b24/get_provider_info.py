@@ -52,6 +52,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Bitrix24",
                 "python-modules": [
                     "airflow_provider_b24.operators.dialog",
+                    "airflow_provider_b24.operators.file",
                     "airflow_provider_b24.operators.message",
                     "airflow_provider_b24.operators.notify",
                     "airflow_provider_b24.operators.rest",

@@ -13,7 +13,7 @@ from functools import partial
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference, resolve
+from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
 from airflow_provider_b24.chat.message import LONGEST_TEXT
 from airflow_provider_b24.rest.errors import ConfigurationError, FileError, NotFoundError, OutcomeUnknownError
 
@@ -221,8 +221,7 @@ def _check_files(files: Sequence[File], bot: Bot | None) -> None:
 
 def _chat_of(peer: Peer, dialog_id: str) -> Generator[Step, Any, str]:
     """The dialog as the methods for files take it: they do not know the chats of workgroups by their group."""
-    if dialog_id.startswith("sg"):
-        dialog_id = f"group:{dialog_id[2:]}"
+    dialog_id = for_bot(dialog_id)
     return (yield from resolve(peer, dialog_id)) if is_reference(dialog_id) else dialog_id
 
 

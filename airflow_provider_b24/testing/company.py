@@ -60,6 +60,7 @@ class StoredFile:
     chat_id: int
     name: str
     content: bytes
+    author_id: int = 0
 
 
 class Company:
@@ -83,6 +84,8 @@ class Company:
         self.tasks: dict[int, dict[str, Any]] = {}
         self.notifications: list[Notification] = []
         self.files: dict[int, StoredFile] = {}
+        # The names of methods that this portal has not.
+        self.without: set[str] = set()
         self.publish: Callable[[dict[str, Any]], None] = lambda _event: None
         self._last_notification = 12_000
         self._last_file = 5200

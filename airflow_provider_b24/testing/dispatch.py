@@ -58,9 +58,8 @@ class Dispatcher:
             self.operating.spend(caller.app, name, spent)
         return answer if isinstance(answer, Page) else Page(answer)
 
-    @staticmethod
-    def _method(name: str, caller: Caller, version: int) -> Method:
-        method = (V2 if version == 2 else V3).get(name)
+    def _method(self, name: str, caller: Caller, version: int) -> Method:
+        method = None if name in self.company.without else (V2 if version == 2 else V3).get(name)
         if method is None:
             # The code of version 3 is not documented, only the form of its errors is.
             code = "ERROR_METHOD_NOT_FOUND" if version == 2 else "BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION"

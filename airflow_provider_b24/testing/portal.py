@@ -43,6 +43,7 @@ class FakePortal:
     :param typing_seconds: how long a client shows a writing signal.
     :param edit_window: for how many seconds a user's message may be edited or deleted; ``None`` for ever. It can be
         changed later, as ``portal.company.edit_window``. For bots' messages no such time is documented.
+    :param without: names of methods that this portal has not, such as an old one's ``im.v2.File.upload``.
     :raises OSError: on start, if the port is in use.
     """
 
@@ -57,6 +58,7 @@ class FakePortal:
         latency: float = 0.0,
         typing_seconds: float = 25.0,
         edit_window: float | None = None,
+        without: Iterable[str] = (),
     ) -> None:
         load()
         self._wanted_port = port
@@ -72,6 +74,7 @@ class FakePortal:
         self.bucket = LeakyBucket(*bucket, clock) if bucket is not None else None
         self.operating = OperatingBudget(operating_limit, clock)
         self._dispatcher = Dispatcher(self.company, self.operating, lambda: self.url)
+        self.company.without = set(without)
         self._gateway = Gateway(
             self._dispatcher,
             self.access,
@@ -188,6 +191,11 @@ class FakePortal:
     def scopes(self, scopes: Iterable[str]) -> None:
         self.access.scopes = list(scopes)
 
+    @property
+    def without(self) -> set[str]:
+        """The methods that this portal has not; change it at will."""
+        return self.company.without
+
     def expire_tokens(self) -> None:
         """Every access token issued so far is old; the refresh tokens are good."""
         self.access.expire_tokens()
@@ -279,7 +287,7 @@ class FakePortal:
         return self._dispatcher.costs
 
     def clear(self) -> None:
-        """Forget calls, messages, signals, notifications, faults and what was used of the limits; users,
+        """Forget calls, messages, files, signals, notifications, faults and what was used of the limits; users,
         chats, deals and tokens stay."""
         with self.company.lock:
             for chat in self.company.chats.by_id.values():
@@ -288,6 +296,7 @@ class FakePortal:
                 chat.history.clear()
                 chat.read.clear()
             self.company.notifications.clear()
+            self.company.files.clear()
             self._gateway.calls.clear()
             self.company.publish({"type": "reset"})
         self.faults.clear()

@@ -38,7 +38,11 @@ _REACTIONS = frozenset(
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-def _dialog(call: Call, bot: Bot) -> Chat:
+def dialog_of(call: Call, bot: Bot) -> Chat:
+    """The dialog in which it speaks.
+
+    :raises PortalError: there is none that it is a member of.
+    """
     company = call.company
     # Of a workgroup's "sg17" the pages on bots say nothing.
     if str(call.get("dialogId")).startswith("sg"):
@@ -60,7 +64,7 @@ def input_action_notify(call: Call) -> Any:
     refused here, so that they are noticed.
     """
     bot = bot_of(call)
-    chat = _dialog(call, bot)
+    chat = dialog_of(call, bot)
     status, duration = call.get("statusMessageCode"), call.get("duration")
     if not is_empty(status) and status not in STATUSES:
         raise PortalError("ERROR_ARGUMENT", "statusMessageCode is unknown")
@@ -78,7 +82,7 @@ def message_send(call: Call) -> Any:
     already has, that message's id is returned and nothing is sent.
     """
     bot = bot_of(call)
-    chat = _dialog(call, bot)
+    chat = dialog_of(call, bot)
     company = call.company
     given = call.get("fields")
     fields = given if isinstance(given, dict) else {}
@@ -197,7 +201,7 @@ def _reaction(call: Call) -> str:
 def message_read(call: Call) -> Any:
     """Mark messages read for the bot, up to ``messageId`` or all."""
     bot = bot_of(call)
-    chat = _dialog(call, bot)
+    chat = dialog_of(call, bot)
     last = chat.messages[-1].id if chat.messages else 0
     if call.get("messageId") is not None:
         last = to_int(call.get("messageId"))

@@ -45,6 +45,7 @@ def server_time(call: Call) -> Any:
 def method_get(call: Call) -> Any:
     """Does a method exist, and may the caller use it? The name is given in lower case."""
     name = call.get("name") or ""
-    found = next((one for one in V2.values() if one.name.lower() == name), None)
+    known = [one for one in V2.values() if one.name not in call.company.without]
+    found = next((one for one in known if one.name.lower() == name), None)
     available = found is not None and (not found.scopes or bool(call.caller.scopes & set(found.scopes)))
     return {"isExisting": found is not None, "isAvailable": available}

@@ -1,0 +1,112 @@
+"""Posting files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_b24.chat.dialogs import check_dialog_id
+from airflow_provider_b24.chat.files import check_file_name, check_file_text
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.delivery import memory_of
+from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.hooks.file_sources import check_source
+from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.deferral import DefersAtLimit
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class FileUploadOperator(DefersAtLimit):
+    """Post a file in a dialog, exactly once for each task instance, whatever dies in between.
+
+    It is posted as the account behind the connection (``im.v2.File.upload``), or as its bot
+    (``imbot.v2.File.upload``). It is read in pieces while it is sent, so that memory does not grow with it; a task that
+    is tried again after its file was posted neither reads nor sends it.
+
+    Several files in one message, and portals without ``im.v2``, take the older way (``im.disk.folder.get``,
+    ``disk.folder.uploadFile``, ``im.disk.file.commit``), which needs the scope ``disk`` and can not be gone as a bot.
+
+    :param dialog_id: ``chat2935``, ``sg17``, ``13``, or what it belongs to: ``deal:1663``, ``task:8293``,
+        ``group:133``, ``user:anna@example.com``. Templated.
+    :param file: a path; the URL of an object (``s3://my_conn@bucket/report.csv``) or an ``ObjectStoragePath``; or what
+        another task returned: bytes, a table of pandas, polars or pyarrow, a figure of matplotlib or plotly. At most
+        100 MB. Templated.
+    :param files: several of these, for one message, instead of ``file``. Templated.
+    :param name: of the file in the dialog; its ending decides the format of a table (``.csv``, ``.xlsx``, ``.parquet``)
+        or figure (``.png``, ``.svg``, ``.pdf``, ``.jpg``). Default: that of the path, ``table.csv`` or ``figure.png``.
+        Templated.
+    :param message: a text with it, with BBCode. Templated.
+    :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
+    :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
+        what it posted before. Default True.
+    :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
+    :return: the id of the message, as XCom; the id of the file on the portal's Drive is under the key ``file_id`` (of
+        several, a list), where it is known.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("dialog_id", "file", "files", "name", "message", "bitrix24_conn_id")
+    ui_color = "#d6f3fb"
+
+    def __init__(
+        self,
+        *,
+        dialog_id: str | int,
+        file: Any = None,
+        files: Sequence[Any] | None = None,
+        name: str | None = None,
+        message: str | None = None,
+        as_bot: bool | None = None,
+        post_again_when_cleared: bool = True,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dialog_id = dialog_id
+        self.file = file
+        self.files = files
+        self.name = name
+        self.message = message
+        self.as_bot = as_bot
+        self.post_again_when_cleared = post_again_when_cleared
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_unless_template(check_dialog_id, dialog_id)
+        check_unless_template(check_file_text, message)
+        if name is not None:
+            check_unless_template(check_file_name, name)
+        if (file is None) == (files is None):
+            raise ConfigurationError(
+                "file and files are both given" if files is not None else "there is neither file nor files",
+                advice="Give file for one, files for several in one message.",
+            )
+        if files is not None and name is not None:
+            raise ConfigurationError(
+                "name is given with files", advice="Each of several has its own: File.of_path(path, name)."
+            )
+        if files is not None and is_known(files):
+            for one in files:
+                if is_known(one):
+                    check_source(one, argument="files")
+        if file is not None and is_known(file) and (name is None or is_known(name)):
+            check_source(file, name)
+
+    def execute(self, context: Context) -> int:
+        """Post it, unless an earlier try has."""
+        memory = memory_of(context, "file", post_again_when_cleared=self.post_again_when_cleared)
+        with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            posted = hook.post_file_once(
+                memory,
+                self.dialog_id,
+                self.file if self.files is None else list(self.files),
+                name=self.name,
+                message=self.message,
+                as_bot=self.as_bot,
+            )
+        if posted.file_ids:
+            ids = list(posted.file_ids)
+            context["ti"].xcom_push(key="file_id", value=ids[0] if self.files is None else ids)
+        self.log.info("Posted message %s with a file in %s", posted.message_id, self.dialog_id)
+        return posted.message_id
