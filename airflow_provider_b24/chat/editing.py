@@ -59,7 +59,7 @@ def update_params(
         params["MESSAGE"] = _new_text(message)
     for name, value in (("ATTACH", attach), ("KEYBOARD", keyboard), ("MENU", menu)):
         if value is not None:
-            params[name] = (check_blocks(name, value, "im.message.update") or "N") if value != "" else "N"
+            params[name] = (check_blocks(name, value, "im.message.update") if value and value != "N" else "") or "N"
     for name, switch in (("URL_PREVIEW", url_preview), ("IS_EDITED", is_edited)):
         if switch is not None:
             params[name] = "Y" if switch else "N"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +39,21 @@ def message_params(
 
     :param dialog_id: where to post, as an id.
     :param message: the text, with BBCode; at most 20,000 characters, for the portal cuts the rest off silently.
-    :param attach: blocks, or a mapping with ``BLOCKS``.
-    :param keyboard: buttons, or a mapping with ``BUTTONS``.
-    :param menu: items of the context menu, or a mapping with ``ITEMS``.
+    :param attach: blocks, or a mapping with ``BLOCKS``; or either as a JSON text.
+    :param keyboard: buttons, or a mapping with ``BUTTONS``; likewise.
+    :param menu: items of the context menu, or a mapping with ``ITEMS``; likewise.
     :param system: show it as a system message, without an author.
     :param url_preview: turn links into previews. Default True.
     :param reply_id: the message that this one answers.
     :raises ConfigurationError: if there is neither text nor attachment, or the text is too long.
     """
     text = _text(message)
-    if not text.strip() and not attach:
+    blocks = {
+        name: check_blocks(name, value)
+        for name, value in (("ATTACH", attach), ("KEYBOARD", keyboard), ("MENU", menu))
+        if value
+    }
+    if not text.strip() and not blocks.get("ATTACH"):
         raise ConfigurationError(
             "message is empty, and there is no attach", method="im.message.add", advice="Give one of the two."
         )
@@ -60,9 +66,7 @@ def message_params(
     params: dict[str, Any] = {"DIALOG_ID": dialog_id}
     if text:
         params["MESSAGE"] = text
-    for name, value in (("ATTACH", attach), ("KEYBOARD", keyboard), ("MENU", menu)):
-        if value:
-            params[name] = check_blocks(name, value)
+    params |= {name: value for name, value in blocks.items() if value}
     if system:
         params["SYSTEM"] = "Y"
     if not url_preview:
@@ -87,11 +91,11 @@ def bot_fields(
     :raises ConfigurationError: as :func:`message_params`; and for a menu, which a bot's message can not have.
     """
     # The same checks, and the same words.
-    message_params("1", message, attach=attach, keyboard=keyboard, reply_id=reply_id)
+    params = message_params("1", message, attach=attach, keyboard=keyboard, reply_id=reply_id)
     if menu:
         raise ConfigurationError("a bot's message has no menu", advice="Leave the menu or as_bot=True out.")
-    fields = {"message": message, "attach": attach, "keyboard": keyboard}
-    given: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    names = ("MESSAGE", "ATTACH", "KEYBOARD")
+    given: dict[str, Any] = {name.lower(): params[name] for name in names if name in params}
     if system:
         given["system"] = True
     if not url_preview:
@@ -259,15 +263,21 @@ def _text(message: object) -> str:
 
 
 def check_blocks(name: str, value: object, method: str = "im.message.add") -> object:
-    """An attachment, a keyboard or a menu, as it is.
+    """An attachment, a keyboard or a menu as an object; a template renders to text, which is read as JSON.
 
     :raises ConfigurationError: if it can not be one.
     """
-    # A template renders to text; the portal takes a JSON text as well as an object.
-    if isinstance(value, (Mapping, str)) or (isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray))):
+    problem = f"a {type(value).__name__}"
+    if isinstance(value, str):
+        import json
+
+        problem = "a text that is no JSON"
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))):
         return value
     raise ConfigurationError(
-        f"{name.lower()} is a {type(value).__name__}",
+        f"{name.lower()} is {problem}",
         method=method,
-        advice="Give a list of blocks, or a mapping.",
+        advice="Give a list of blocks, or a mapping; a template makes its text with '| tojson'.",
     )

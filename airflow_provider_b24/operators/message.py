@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.editing import bot_update_fields, check_reaction, update_params
-from airflow_provider_b24.chat.long_text import check_long_text
 from airflow_provider_b24.chat.message import check_message, check_message_id
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
@@ -34,8 +33,9 @@ class MessageAddOperator(DefersAtLimit):
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, or what it belongs to: ``deal:1663``, ``task:8293``,
         ``group:133``, ``user:anna@example.com``. Templated.
     :param message: the text, with BBCode, of any length. Templated.
-    :param attach: blocks to attach, as Python objects: a list, or a mapping with ``BLOCKS``. Templated.
-    :param keyboard: buttons, as Python objects: a list, or a mapping with ``BUTTONS``. Templated.
+    :param attach: blocks to attach: a list, or a mapping with ``BLOCKS``, whose texts may be templates; or a template
+        that makes JSON of them, such as ``{{ ti.xcom_pull('blocks') | tojson }}``. Templated.
+    :param keyboard: buttons: a list, or a mapping with ``BUTTONS``; likewise. Templated.
     :param menu: items of the context menu, likewise. Templated.
     :param system: show it as a system message, without an author. Default False.
     :param url_preview: turn links into previews. Default True.
@@ -102,12 +102,17 @@ class MessageAddOperator(DefersAtLimit):
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
-        if reply_id is not None:
-            check_unless_template(check_message_id, reply_id, "reply_id")
-        check_long_text(long_text)
-        if is_known(message) and is_known(attach):
-            # The same words as when the task runs.
-            check_message(message, attach=attach, long_text=long_text, markdown=markdown)
+        # The same words as when the task runs. What is not known yet is checked then: something right stands for it.
+        check_message(
+            message if is_known(message) and is_known(attach) else "text",
+            attach=attach if is_known(attach) else None,
+            keyboard=keyboard if is_known(keyboard) else None,
+            menu=menu if is_known(menu) else None,
+            reply_id=reply_id if is_known(reply_id) else None,
+            as_bot=bool(as_bot),
+            long_text=long_text,
+            markdown=markdown,
+        )
 
     def execute(self, context: Context) -> int:
         """Post it, unless an earlier try has."""

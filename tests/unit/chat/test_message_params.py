@@ -41,7 +41,17 @@ def test_an_attachment_needs_no_text():
 
 
 def test_a_rendered_template_may_be_json_text():
-    assert message_params("13", "x", keyboard='[{"TEXT": "a"}]')["KEYBOARD"] == '[{"TEXT": "a"}]'
+    assert message_params("13", "x", keyboard='[{"TEXT": "a"}]')["KEYBOARD"] == [{"TEXT": "a"}]
+    assert message_params("13", attach=' {"BLOCKS": []}')["ATTACH"] == {"BLOCKS": []}
+    assert message_params("13", "x", attach="[]", menu="") == {"DIALOG_ID": "13", "MESSAGE": "x"}
+    with pytest.raises(ConfigurationError, match="message is empty"):
+        message_params("13", attach="{}")
+
+
+@pytest.mark.parametrize("text", ["[{'MESSAGE': 'a'}]", "None", "5", '"text"', "[" * 99_999], ids=lambda text: text[:9])
+def test_another_text_is_none(text):
+    with pytest.raises(ConfigurationError, match=r"attach is .* '| tojson'"):
+        message_params("13", "x", attach=text)
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  \n\t"])

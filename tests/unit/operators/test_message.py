@@ -37,7 +37,9 @@ def message(**arguments):
         ({"long_text": "cut"}, "long_text is 'cut'. It is one of file, split, refuse."),
         ({"message": "{{ x }}", "long_text": "cut"}, "long_text is 'cut'"),
         ({"message": 5}, "message is a int. Give a text."),
-        ({"attach": 5}, "attach is a int. Give a list of blocks, or a mapping."),
+        ({"attach": 5}, "attach is a int. Give a list of blocks, or a mapping"),
+        ({"keyboard": "buttons"}, "keyboard is a text that is no JSON. Give a list of blocks"),
+        ({"menu": 5}, "menu is a int"),
         ({"reply_id": "first"}, "reply_id is 'first'. The id of a message is a number, such as 90841."),
         ({"reply_id": 0}, "reply_id is 0. The id of a message is a number"),
     ],
@@ -182,23 +184,22 @@ def test_a_bot_in_a_workgroup(portal, context, connect):
     assert posted.author_id == 101
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({}, "has no bot. Give bot_id and bot_token in the connection, or leave as_bot out"),
-        ({"menu": [{"TEXT": "c"}]}, "has no bot"),
-    ],
-)
-def test_as_a_bot_that_there_is_not(portal, context, fields, words):
-    with pytest.raises(AirflowFailException, match=words):
-        message(as_bot=True, **fields).execute(context)
+def test_as_a_bot_that_there_is_not(portal, context):
+    with pytest.raises(
+        AirflowFailException, match=r"has no bot\. Give bot_id and bot_token in the connection, or leave"
+    ):
+        message(as_bot=True).execute(context)
     assert portal.calls == []
 
 
 def test_a_bots_message_has_no_menu(portal, context, connect):
+    with pytest.raises(ConfigurationError, match="a bot's message has no menu"):
+        message(as_bot=True, menu=[{"TEXT": "c"}])
     connect(portal.bot_connection())
+    operator = message(task_id="other", as_bot=True, menu="{{ menu }}")
+    operator.menu = '[{"TEXT": "c"}]'
     with pytest.raises(AirflowFailException, match="a bot's message has no menu"):
-        message(as_bot=True, menu=[{"TEXT": "c"}]).execute(context)
+        operator.execute(context)
     assert portal.calls == []
 
 
