@@ -6,6 +6,7 @@ import re
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_b24.chat.directory import is_number, is_person
 from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"^(chat|sg)?[1-9][0-9]{0,18}$")
 _REFERENCE = re.compile(r"^(?P<kind>[a-z]+):(?P<key>\S+)$")
-_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
 
 # What im.chat.get calls the things that have a chat, in the order in which it is asked; tasks have another
 # kind of chat in the portal's newer task card.
@@ -31,7 +31,7 @@ _ENTITIES: dict[str, tuple[tuple[str, str], ...]] = {
 FORMATS = (
     "Use 'chat2935' (a group chat), 'sg17' (the chat of a workgroup) or '13' (a person, by user id); "
     "or name it by what it belongs to: 'deal:1663', 'lead:…', 'contact:…', 'company:…', 'task:8293', 'group:133', "
-    "'user:anna@example.com'."
+    "or the person: 'user:anna@example.com', 'user:Anna Petrova', 'head:Sales', 'responsible:deal:1663'."
 )
 
 
@@ -43,14 +43,12 @@ def check_dialog_id(value: object, argument: str = "dialog_id") -> str:
     :raises ConfigurationError: if it is neither; names the formats.
     """
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if _ID.match(text):
+    if _ID.match(text) or is_person(text):
         return text
     reference = _REFERENCE.match(text)
     if reference:
         kind, key = reference["kind"], reference["key"]
-        if kind == "user" and (_EMAIL.match(key) or _is_number(key)):
-            return text
-        if kind in _ENTITIES and _is_number(key):
+        if kind in _ENTITIES and is_number(key):
             return text
     raise ConfigurationError(f"{argument} is {value!r}, which names no dialog", advice=FORMATS)
 
@@ -68,7 +66,9 @@ def for_bot(dialog_id: str) -> str:
 def resolve(
     peer: Peer, dialog_id: str, *, patience: Patience | None = None, priority: Priority | None = None
 ) -> Generator[Step, Any, str]:
-    """The dialog id that a reference stands for, found with ``im.chat.get`` or ``user.get``, and known for ten minutes.
+    """The dialog id that a reference stands for, found with ``im.chat.get`` or as :mod:`~.directory` says.
+
+    It is known for ten minutes then.
 
     :param dialog_id: as :func:`check_dialog_id` returns it; an id is returned as it is, without a call.
     :param patience: how long to go on trying, instead of the peer's own.
@@ -80,7 +80,7 @@ def resolve(
         return dialog_id
     from airflow_provider_b24.chat.known import known
 
-    found = known(peer).get(dialog_id)
+    found: str | None = known(peer).get(dialog_id)
     if found is None:
         found = yield from _ask_for(peer, dialog_id, patience, priority)
         known(peer).put(dialog_id, found)
@@ -90,18 +90,17 @@ def resolve(
 def _ask_for(
     peer: Peer, dialog_id: str, patience: Patience | None, priority: Priority | None
 ) -> Generator[Step, Any, str]:
+    from airflow_provider_b24.chat.directory import find_person
     from airflow_provider_b24.rest.conversation import converse
     from airflow_provider_b24.rest.protocol import Call, Priority
 
     def ask(method: str, params: dict[str, Any]) -> Generator[Step, Any, Reply]:
         return converse(peer, Call(method, params, priority=priority or Priority.WORK), patience=patience)
 
+    if is_person(dialog_id):
+        person = yield from find_person(peer, dialog_id, patience=patience, priority=priority)
+        return person.id
     kind, key = dialog_id.split(":", 1)
-    if kind == "user":
-        if _is_number(key):
-            return key
-        reply = yield from ask("user.get", {"FILTER": {"EMAIL": key, "ACTIVE": True}})
-        return _only_person(reply, key)
     for entity_type, pattern in _ENTITIES[kind]:
         reply = yield from ask("im.chat.get", {"ENTITY_TYPE": entity_type, "ENTITY_ID": pattern.format(key)})
         found = reply.result.get("ID") if isinstance(reply.result, Mapping) else None
@@ -113,24 +112,3 @@ def _ask_for(
         advice=f"Check the number; a chat exists once somebody opened it in the card of the {kind}. "
         "The account behind the connection has to be a member.",
     )
-
-
-def _only_person(reply: Reply, email: str) -> str:
-    rows = [row for row in reply.result if isinstance(row, Mapping)] if isinstance(reply.result, list) else []
-    # Below the scope "user" the portal leaves addresses out; then its own filter is all there is to go by.
-    exact = [
-        row for row in rows if str(row.get("EMAIL", email)).lower() == email.lower() and row.get("ACTIVE") is not False
-    ]
-    ids = {str(row["ID"]) for row in exact if _is_number(str(row.get("ID", "")))}
-    if len(ids) == 1:
-        return ids.pop()
-    raise NotFoundError(
-        f"no active user has the e-mail address {email}" if not ids else f"{len(ids)} users have the address {email}",
-        method="user.get",
-        advice="Check the address, or name the person by user id. Dismissed users and bots are not found, and "
-        "addresses are seen only with the scope 'user' or 'user_basic'.",
-    )
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class Known:
         # Not the peer itself, which this must not keep alive.
         self._now = peer.clock.monotonic
         self._lock = threading.Lock()
-        self._told: dict[str, tuple[float, str]] = {}
+        self._told: dict[str, tuple[float, Any]] = {}
 
-    def get(self, question: str) -> str | None:
+    def get(self, question: str) -> Any:
         """The answer, or None."""
         told = self._told.get(question)
         return told[1] if told is not None and self._now() - told[0] < LASTS else None
 
-    def put(self, question: str, answer: str) -> None:
+    def put(self, question: str, answer: Any) -> None:
         """Keep an answer."""
         with self._lock:
             self._told.pop(question, None)

@@ -47,7 +47,8 @@ def to_bbcode(markdown: str) -> str:
     within a link, or from anywhere else, by their text. HTML is shown as it is written, but ``<br>`` ends the line.
 
     BBCode does not pass: ``[b]`` in Markdown is shown as ``[b]``, and ``[user=all]`` calls nobody. So Markdown may come
-    from anywhere; to mention somebody, put the mention before or after it.
+    from anywhere; to mention somebody, put the mention before or after it, or have the message looked through for
+    ``@anna@example.com``, as :func:`~.people.with_mentions` does.
 
     Markdown that is nested deeper than Python can follow (hundreds of levels) is shown as it is written.
     """
@@ -191,7 +192,7 @@ class _Line:
     def ended(self) -> str:
         before = self._done.rpartition("\n")[2]
         begins_line = not re.sub(r"\[[^\]]*\]", "", before).strip()
-        return self._done + escape(self._words, begins_line=begins_line)
+        return self._done + escape(self._words, begins_line=begins_line, may_mention=True)
 
 
 def _write(node: SyntaxTreeNode, line: _Line, *, linked: bool = False) -> None:

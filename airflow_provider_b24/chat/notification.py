@@ -22,14 +22,15 @@ def check_user(value: object) -> str:
 
     :raises ConfigurationError: for anything else, chats included.
     """
-    from airflow_provider_b24.chat.dialogs import check_dialog_id, is_reference
+    from airflow_provider_b24.chat.dialogs import check_dialog_id
+    from airflow_provider_b24.chat.directory import is_person
 
-    advice = "Give a user id such as 13, or 'user:anna@example.com'."
+    advice = "Give a user id such as 13, 'user:anna@example.com', 'head:Sales' or 'responsible:deal:1663'."
     try:
         text = check_dialog_id(value, "user_id")
     except ConfigurationError:
         text = ""
-    if not text.isdecimal() and not (is_reference(text) and text.startswith("user:")):
+    if not text.isdecimal() and not is_person(text):
         raise ConfigurationError(f"user_id is {value!r}, which names no person", advice=advice)
     return text
 

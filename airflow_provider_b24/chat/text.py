@@ -24,6 +24,9 @@ _BREAK = re.compile(r"#(?=BR#)", re.IGNORECASE)
 # Quotes and bots' commands are known by how a line begins.
 _LINE = re.compile(r"(?:\A|(?<=[\r\n]))(?=[^\S\r\n]*(?:>>|/))")
 _FURTHER_LINE = re.compile(r"(?<=[\r\n])(?=[^\S\r\n]*(?:>>|/))")
+# What begins a mention, where they are looked for: not within a word or an address.
+MENTION = r"""(?<![^\s(\[«"'„“>\],–—])@(?=[\w"])"""
+_MENTION = re.compile(MENTION)
 # Six minus signs begin and end a quote.
 _RULE = re.compile(r"-----(?=-)")
 
@@ -44,7 +47,7 @@ _CUT = "…"
 _NEAR = 200
 
 
-def escape(text: str, *, begins_line: bool = True) -> str:
+def escape(text: str, *, begins_line: bool = True, may_mention: bool = False) -> str:
     """The text with everything defused that a message would not show as it stands.
 
     A message's text is BBCode, and the vendor describes no way to escape it. So a character without width (U+200B) is
@@ -54,7 +57,8 @@ def escape(text: str, *, begins_line: bool = True) -> str:
     work: tags, with mentions (``[user=all]``), links, images and orders (``[send=…]``, ``[put=…]``, ``[call=…]``);
     ``[br]``; quotes, which are lines that begin with ``>>`` or stand between rows of minus signs. The same goes for
     what only the portal's published sources tell: entities such as ``&#91;``, which it turns into brackets on the way;
-    ``#BR#``; and lines that begin with ``/``, by which bots are called.
+    ``#BR#``; and lines that begin with ``/``, by which bots are called. So it does for ``@anna@example.com``, of which
+    this package itself makes a mention where it is told to.
 
     Not defused: addresses of web pages, which the portal makes links of. They lead where they say, and
     ``url_preview=False`` keeps it from opening them. Nor smileys such as ``:)``, nor four spaces, which are shown as a
@@ -63,7 +67,9 @@ def escape(text: str, *, begins_line: bool = True) -> str:
     Who puts a text together escapes each part that is not his own.
 
     :param begins_line: whether a line of the message may begin with the text. Default True.
+    :param may_mention: leave ``@anna@example.com`` as it is, for words whose author may mention people. Default False.
     """
+    text = text if may_mention else _MENTION.sub("@" + _ZERO, text)
     return _defused(_TAG.sub("[" + _ZERO, text), _LINE if begins_line else _FURTHER_LINE)
 
 

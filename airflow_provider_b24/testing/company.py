@@ -39,6 +39,20 @@ class User:
 
 
 @dataclass
+class Department:
+    """A part of the company.
+
+    :ivar parent: the department above; 0 for the company itself.
+    :ivar head: the user who leads it; 0 for nobody.
+    """
+
+    id: int
+    name: str
+    parent: int = 0
+    head: int = 0
+
+
+@dataclass
 class Bot:
     """A chat bot. Whoever knows ``token`` may speak for it."""
 
@@ -78,6 +92,7 @@ class Company:
         self.edit_window = edit_window
         self.max_file_size = 100 * 1024 * 1024
         self.users: dict[int, User] = {}
+        self.departments: dict[int, Department] = {}
         self.bots: dict[int, Bot] = {}
         self.chats = ChatRegister()
         self.crm = Crm(self.now_text)
@@ -115,6 +130,14 @@ class Company:
     def name_of(self, user_id: int) -> str:
         """Whose message is it?"""
         return self.users[user_id].full_name if user_id in self.users else ""
+
+    def full_name_of(self, department: Department) -> str:
+        """A department's name with those of the departments above it."""
+        names = [department.name]
+        while department.parent in self.departments:
+            department = self.departments[department.parent]
+            names.append(department.name)
+        return " / ".join(names)
 
     def post(
         self,
@@ -175,14 +198,22 @@ class Company:
 
 
 def found_company(company: Company, bot_token: str, bot_app: str) -> None:
-    """Hire the people, open the chats, register the bot, plan the tasks."""
+    """Found the departments, hire the people, open the chats, register the bot, plan the tasks."""
+    for department in (
+        Department(1, "Example Ltd", head=4),
+        Department(3, "Sales", 1, head=4),
+        Department(5, "Accounting", 1, head=5),
+        Department(7, "Analytics", 1, head=1),
+        Department(9, "Sales", 7),
+    ):
+        company.departments[department.id] = department
     people = [
-        User(1, "Anna", "Petrova", "anna@example.com", "Head of analytics", admin=True, gender="F"),
-        User(2, "Boris", "Orlov", "boris@example.com", "Sales manager", gender="M"),
-        User(3, "Clara", "Weiss", "clara@example.com", "Sales manager", gender="F"),
-        User(4, "Daniel", "Kim", "daniel@example.com", "Commercial director", gender="M"),
-        User(5, "Elena", "Volkova", "elena@example.com", "Accountant", gender="F"),
-        User(6, "Felix", "Braun", "felix@example.com", "Sales manager", active=False, gender="M"),
+        User(1, "Anna", "Petrova", "anna@example.com", "Head of analytics", admin=True, gender="F", departments=[1, 7]),
+        User(2, "Boris", "Orlov", "boris@example.com", "Sales manager", gender="M", departments=[3]),
+        User(3, "Clara", "Weiss", "clara@example.com", "Sales manager", gender="F", departments=[3]),
+        User(4, "Daniel", "Kim", "daniel@example.com", "Commercial director", gender="M", departments=[1]),
+        User(5, "Elena", "Volkova", "elena@example.com", "Accountant", gender="F", departments=[5]),
+        User(6, "Felix", "Braun", "felix@example.com", "Sales manager", active=False, gender="M", departments=[3]),
     ]
     for user in people:
         company.add_user(user)

@@ -14,6 +14,7 @@ def load() -> None:
         files,
         messages,
         notifications,
+        people,
         system,
         tasks,
         users,

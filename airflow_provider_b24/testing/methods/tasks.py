@@ -81,6 +81,15 @@ def task_list(call: Call) -> Any:
     return Page({"tasks": tasks}, total=len(rows), next=start + PAGE if start + PAGE < len(rows) else None)
 
 
+# The fields of a row as "select" names them.
+_V2_NAMES = {
+    "title": "TITLE", "description": "DESCRIPTION", "deadline": "DEADLINE", "createdDate": "CREATED_DATE",
+    "changedDate": "CHANGED_DATE", "closedDate": "CLOSED_DATE", "createdBy": "CREATED_BY",
+    "responsibleId": "RESPONSIBLE_ID", "groupId": "GROUP_ID", "priority": "PRIORITY", "status": "STATUS",
+    "group": "GROUP",
+}  # fmt: skip
+
+
 @method("tasks.task.get", "task")
 def task_get(call: Call) -> Any:
     """One task."""
@@ -89,10 +98,29 @@ def task_get(call: Call) -> Any:
         raise PortalError(
             "100", "CTaskItem All parameters in the constructor must have real class type (internal error)"
         )
-    task = call.company.tasks.get(to_int(given)) if is_numeric(given) else None
-    if task is None:
+    if not is_numeric(given):
         raise PortalError("0", "wrong task id")
-    return {"task": _v2_row(task)}
+    task = call.company.tasks.get(to_int(given))
+    if task is None:
+        return []
+    people = {"creator": task["creatorId"], "responsible": task["responsibleId"]}
+    row = _v2_row(task) | {role: _v2_person(call, user_id) for role, user_id in people.items()}
+    select = [str(item).upper() for _, item in items_of(call.get("select"))]
+    if select and "*" not in select:
+        # The people and the names of other objects come without being asked for.
+        row = {name: value for name, value in row.items() if name in {"id", *people} or _V2_NAMES[name] in select}
+    return {"task": row}
+
+
+def _v2_person(call: Call, user_id: int) -> dict[str, Any]:
+    user = call.company.users[user_id]
+    return {
+        "id": str(user_id),
+        "name": user.full_name,
+        "link": f"/company/personal/user/{user_id}/",
+        "icon": "/bitrix/images/tasks/default_avatar.png",
+        "workPosition": user.position,
+    }
 
 
 def _v3_row(call: Call, task: dict[str, Any], select: list[str] | None) -> dict[str, Any]:

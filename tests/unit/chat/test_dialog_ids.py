@@ -27,6 +27,12 @@ from airflow_provider_b24.rest.errors import ConfigurationError
         ("user:13", "user:13"),
         ("user:anna@example.com", "user:anna@example.com"),
         ("user:Anna.Petrova+b24@example.com", "user:Anna.Petrova+b24@example.com"),
+        ("user:Anna Petrova", "user:Anna Petrova"),
+        ('user:"Madonna"', 'user:"Madonna"'),
+        ("head:Sales", "head:Sales"),
+        ("head:Sales / Example Ltd", "head:Sales / Example Ltd"),
+        ("responsible:deal:1663", "responsible:deal:1663"),
+        ("responsible:task:8293", "responsible:task:8293"),
     ],
 )
 def test_names_a_dialog(value, text):
@@ -41,6 +47,8 @@ def test_names_a_dialog(value, text):
         "sg0", "SG5", "sg", "12chat", "chat٣", "١٢", "chat" + "9" * 20,
         "deal", "deal:", "deal:x", "deal:0", "deal:-1", "deal: 5", "Deal:5", "deals:5", "deal:5:6", "deal:٣",
         "user:", "user:x", "user:@", "user:a@", "user:@b", "user:a b@c.d", "user:a@b@c", "task:", ":5", "chat:5",
+        "user: Anna Petrova", "user:Anna\nPetrova", "user:\"\"", "head:", "head: Sales", "head:\n", "department:Sales",
+        "responsible:", "responsible:1663", "responsible:deal", "responsible:deal:x", "responsible:group:5",
         "https://example.bitrix24.com/online/?IM_DIALOG=chat5",
     ],
 )  # fmt: skip
