@@ -79,19 +79,23 @@ def shown(operator: BaseOperator) -> dict[str, str]:
 def show_dialog(
     operator: BaseOperator,
     hook: Bitrix24Hook,
-    dialog_id: str | int,
+    dialog_id: str | int | None,
     *,
     message_id: Any = None,
     as_bot: bool | None = False,
 ) -> None:
     """Note the dialog in which an operator has done something, or the message there, and what the chat is about.
 
-    :param dialog_id: as the operator has it; for a reference, the chat is shown if it has been found already.
+    :param dialog_id: as the operator has it; for a reference, the chat is shown if it has been found already. None if
+        the operator does not know it: then there is no link, for the id of a message does not tell its chat.
     :param message_id: the message, if there is one.
     :param as_bot: as whom the operator speaks.
     """
     from airflow_provider_b24.chat.addresses import of_dialog
 
+    if dialog_id in (None, ""):
+        return
+    assert dialog_id is not None
     bot = hook.speaker(as_bot)
     addresses = of_dialog(
         hook.portal,

@@ -11,6 +11,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.file_sources import check_source
+from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -49,6 +50,7 @@ class FileUploadOperator(DefersAtLimit):
     """
 
     template_fields: Sequence[str] = ("dialog_id", "file", "files", "name", "message", "bitrix24_conn_id")
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -105,6 +107,7 @@ class FileUploadOperator(DefersAtLimit):
                 message=self.message,
                 as_bot=self.as_bot,
             )
+            show_dialog(self, hook, self.dialog_id, message_id=posted.message_id, as_bot=self.as_bot)
         if posted.file_ids:
             ids = list(posted.file_ids)
             context["ti"].xcom_push(key="file_id", value=ids[0] if self.files is None else ids)

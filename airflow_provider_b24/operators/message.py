@@ -11,7 +11,7 @@ from airflow_provider_b24.chat.message import check_message, check_message_id
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
-from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
+from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, TaskLink, show_dialog
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
@@ -156,7 +156,8 @@ class MessageUpdateOperator(DefersAtLimit):
     :param markdown: the text is Markdown. Default False: it is BBCode.
     :param delete_if_empty: delete the message where the new text is empty. By default that fails, for the portal
         deletes a message that gets an empty text.
-    :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`. Templated.
+    :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`, and for the link to
+        the message. Templated.
     :param as_bot: edit as the connection's bot, or (False) as the account. Default: the bot where there is one, and no
         ``menu`` is given.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
@@ -173,6 +174,7 @@ class MessageUpdateOperator(DefersAtLimit):
         "dialog_id",
         "bitrix24_conn_id",
     )
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     template_fields_renderers: ClassVar[dict[str, str]] = {"attach": "json", "keyboard": "json", "menu": "json"}
     ui_color = "#d6f3fb"
 
@@ -236,6 +238,8 @@ class MessageUpdateOperator(DefersAtLimit):
                 dialog_id=self.dialog_id,
                 as_bot=self.as_bot,
             )
+            as_bot = False if self.as_bot is None and self.menu else self.as_bot
+            show_dialog(self, hook, self.dialog_id, message_id=self.message_id, as_bot=as_bot)
             return check_message_id(self.message_id)
 
 
@@ -254,6 +258,7 @@ class MessageDeleteOperator(DefersAtLimit):
     """
 
     template_fields: Sequence[str] = ("message_id", "dialog_id", "bitrix24_conn_id")
+    operator_extra_links = (ChatLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -278,6 +283,7 @@ class MessageDeleteOperator(DefersAtLimit):
         """Delete it."""
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             hook.delete_message(self.message_id, dialog_id=self.dialog_id, as_bot=self.as_bot)
+            show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
 
 
 class MessageLikeOperator(DefersAtLimit):
@@ -292,13 +298,15 @@ class MessageLikeOperator(DefersAtLimit):
         Templated.
     :param reaction: as a bot: the code of the reaction (``redHeart``, ``whiteHeavyCheckMark`` …). Default ``like``,
         which is all that the account has. Templated.
+    :param dialog_id: where it is; only for the link to the message. Templated.
     :param as_bot: react as the connection's bot, or (False) as the account. Default: the bot where there is one.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :return: the id of the message, as XCom.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
     """
 
-    template_fields: Sequence[str] = ("message_id", "action", "reaction", "bitrix24_conn_id")
+    template_fields: Sequence[str] = ("message_id", "action", "reaction", "dialog_id", "bitrix24_conn_id")
+    operator_extra_links = (MessageLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
     def __init__(
@@ -307,6 +315,7 @@ class MessageLikeOperator(DefersAtLimit):
         message_id: int | str,
         action: str = "plus",
         reaction: str = "like",
+        dialog_id: str | int | None = None,
         as_bot: bool | None = None,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         **kwargs: Any,
@@ -315,9 +324,12 @@ class MessageLikeOperator(DefersAtLimit):
         self.message_id = message_id
         self.action = action
         self.reaction = reaction
+        self.dialog_id = dialog_id
         self.as_bot = as_bot
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_message_id, message_id)
+        if dialog_id is not None:
+            check_unless_template(check_dialog_id, dialog_id)
         if is_known(action):
             check_reaction(action, reaction if is_known(reaction) else "like")
 
@@ -325,4 +337,5 @@ class MessageLikeOperator(DefersAtLimit):
         """React."""
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             hook.like_message(self.message_id, self.action, reaction=self.reaction, as_bot=self.as_bot)
+            show_dialog(self, hook, self.dialog_id, message_id=self.message_id, as_bot=self.as_bot)
             return check_message_id(self.message_id)

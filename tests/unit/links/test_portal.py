@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
-from airflow.sdk import DAG, BaseOperatorLink, task
+from airflow.sdk import DAG, BaseOperator, BaseOperatorLink, task
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import SetXCom
@@ -19,10 +20,18 @@ from airflow.utils.state import TaskInstanceState
 from airflow_provider_b24.get_provider_info import get_provider_info
 from airflow_provider_b24.links import portal as links
 from airflow_provider_b24.operators.dialog import DialogReadOperator, DialogUnreadOperator, DialogWritingOperator
-from airflow_provider_b24.operators.message import MessageAddOperator
+from airflow_provider_b24.operators.file import FileUploadOperator
+from airflow_provider_b24.operators.message import (
+    MessageAddOperator,
+    MessageDeleteOperator,
+    MessageLikeOperator,
+    MessageUpdateOperator,
+)
 from airflow_provider_b24.operators.notify import NotifyOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from tests.unit.triggers.comms import Supervisor
+
+INFO = get_provider_info()
 
 
 class Airflow(Supervisor):
@@ -105,6 +114,34 @@ def test_a_dialog(portal, context, end):
 def test_the_chat_of_a_workgroup(portal, context, end):
     operator, _ = run(DialogReadOperator, context, dialog_id="sg17")
     assert end(operator) == {"Chat in Bitrix24": f"{portal.url}/online/?IM_DIALOG=sg17"}
+
+
+def test_a_file(portal, context, end):
+    context["ti"].xcom_push = lambda **kept: None
+    operator, message_id = run(FileUploadOperator, context, dialog_id="deal:1663", file=b"x", name="x.txt")
+    assert end(operator) == {
+        "Message in Bitrix24": f"{portal.url}/online/?IM_DIALOG=chat2939&IM_MESSAGE={message_id}",
+        "CRM card in Bitrix24": f"{portal.url}/crm/deal/details/1663/",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (MessageUpdateOperator, {"message": "y"}, "Message in Bitrix24", True),
+        (MessageLikeOperator, {}, "Message in Bitrix24", True),
+        (MessageDeleteOperator, {}, "Chat in Bitrix24", False),
+    ],
+    ids=["update", "like", "delete"],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["with dialog_id", "without"])
+def test_a_message_that_is_there(portal, context, end, change, known):
+    kind, arguments, button, at_it = change
+    message_id = portal.add_message("chat2935", 1, "x")
+    where = {"dialog_id": "chat2935"} if known else {}
+    operator, _ = run(kind, context, message_id=message_id, **arguments, **where)
+    url = f"{portal.url}/online/?IM_DIALOG=chat2935" + (f"&IM_MESSAGE={message_id}" if at_it else "")
+    assert end(operator) == ({button: url} if known else {})
 
 
 def test_a_message_that_is_unread_again(portal, context, end):
@@ -198,4 +235,17 @@ def test_the_provider_names_them_all():
         and value is not BaseOperatorLink
         and not name.startswith("_")
     }
-    assert set(get_provider_info()["extra-links"]) == there
+    assert set(INFO["extra-links"]) == there
+
+
+def test_every_operator_has_links():
+    modules = [name for item in INFO["operators"] for name in item["python-modules"]]
+    modules += [item["python-module"] for item in INFO.get("transfers", ())]
+    modules.append("airflow_provider_b24.decorators.bitrix24_report")
+    operators = [
+        value
+        for name in modules
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, BaseOperator) and value.__module__ == name
+    ]
+    assert [one.__name__ for one in operators if not one.operator_extra_links] == []
