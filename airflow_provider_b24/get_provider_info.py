@@ -60,6 +60,14 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "notifications": ["airflow_provider_b24.notifications.bitrix24.Bitrix24Notifier"],
+        "transfers": [
+            {
+                # Any database whose provider has a DbApiHook; the name is of the provider which defines that.
+                "source-integration-name": "Common SQL",
+                "target-integration-name": "Bitrix24",
+                "python-module": "airflow_provider_b24.transfers.sql_to_dialog",
+            }
+        ],
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
         "extra-links": [
             f"airflow_provider_b24.links.portal.{name}"

@@ -43,6 +43,7 @@ def test_airflows_stricter_schema_of_providers():
         "connection-types",
         "hooks",
         "operators",
+        "transfers",
         "triggers",
         "notifications",
         "task-decorators",
@@ -112,6 +113,16 @@ def test_modules_are_where_it_says_and_all_are_named():
             )
         }
         assert named == facing_users
+
+
+def test_transfers_are_where_it_says_and_all_are_named():
+    named = {item["python-module"] for item in INFO["transfers"]}
+    for module in named:
+        importlib.import_module(module)
+    folder = Path(importlib.import_module("airflow_provider_b24.transfers").__path__[0])
+    assert named == {
+        f"airflow_provider_b24.transfers.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"
+    }
 
 
 def test_the_hook_says_the_same():

@@ -1,0 +1,1 @@
+"""Operators that bring something from elsewhere into a chat."""
