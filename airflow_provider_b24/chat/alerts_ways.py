@@ -41,7 +41,7 @@ class ToDialog:
         :param tag: what it is about; notifications go by it.
         :param reply_id: the message that it answers; without, where that can not be answered.
         """
-        parameters = {"message": beginning(text, LONGEST_TEXT), "url_preview": False}
+        parameters: dict[str, Any] = {"message": beginning(text, LONGEST_TEXT), "url_preview": False}
         if reply_id:
             try:
                 return (

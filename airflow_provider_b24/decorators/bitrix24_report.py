@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
+from airflow_provider_b24.chat.long_text import check_long_text
 from airflow_provider_b24.chat.signals import check_interval, check_status, check_who_shows
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_b24.chat.delivery import Memory
+    from airflow_provider_b24.chat.long_text import LongText
 
 _PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id", "long_text", "markdown")
+# What a message with a file can have; a table becomes one where it is too large for a message.
+_WITH_FILE = ("message", "markdown", "name")
 
 
 class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
@@ -36,12 +40,16 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
     without running the function again.
 
     If the portal does not take messages for longer than a minute, because the execution time of the method is used
-    up, the task gives its worker slot back and posts later, also without running the function again.
+    up, the task gives its worker slot back and posts later, also without running the function again. A file is not kept
+    for so long: then the task fails, and its retries apply.
 
     :param dialog_id: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :param interval: time between two typing signals. Default 12 s.
     :param status: what the connection's bot is shown to do meanwhile.
+    :param long_text: what becomes of a text of more than 20,000 characters: ``file`` (the default), ``split`` or
+        ``refuse``; see :class:`~.operators.message.MessageAddOperator`.
+    :param markdown: what the function returns is Markdown. Default False: it is BBCode.
     :param as_bot: True to type and post as the connection's bot, False as the account behind it. Default: as the bot
         where the connection has one.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
@@ -62,6 +70,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         interval: dt.timedelta | float | None = None,
         status: str | None = None,
+        long_text: LongText = "file",
+        markdown: bool = False,
         as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         op_args: Collection[Any] | None = None,
@@ -82,6 +92,9 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         check_unless_template(check_dialog_id, dialog_id)
         self.interval = None if interval is None else check_interval(seconds(interval, "interval"))
         self.status = None if status is None else check_status(status)
+        check_long_text(long_text)
+        self.long_text = long_text
+        self.markdown = markdown
         self.as_bot = as_bot
         check_who_shows(self.status, as_bot)
         self.post_again_when_cleared = post_again_when_cleared
@@ -103,8 +116,10 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
             with typing, no_vain_retries():
                 result = super().execute(context)
             with no_vain_retries():
-                report = _parameters(result)
-            return self._post(hook, memory, report)
+                report = {"markdown": self.markdown, **_parameters(result)}
+                if "file" in report:
+                    return self._post_file(hook, memory, report)
+            return self._post(hook, memory, {"long_text": self.long_text, **report})
 
     def resume(self, context: Context, event: Any = None, *, since: float, **progress: Any) -> int:
         """Post what the function has returned before the task was deferred."""
@@ -123,32 +138,89 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         self.log.info("Posted message %s in %s", message_id, self.dialog_id)
         return message_id
 
+    def _post_file(self, hook: Bitrix24Hook, memory: Memory, report: dict[str, Any]) -> int:
+        from functools import partial
+
+        from airflow_provider_b24.chat.message import worded
+
+        text = hook.get_conn().run(partial(worded, message=report.get("message"), markdown=report["markdown"]))
+        posted = hook.post_file_once(
+            memory, self.dialog_id, report["file"], name=report.get("name"), message=text, as_bot=self.as_bot
+        )
+        show_dialog(self, hook, self.dialog_id, message_id=posted.message_id, as_bot=self.as_bot)
+        self.log.info("Posted message %s with a file in %s", posted.message_id, self.dialog_id)
+        return posted.message_id
+
 
 def _parameters(result: object) -> dict[str, Any]:
-    """What is posted, from what the function returned."""
+    """What is posted, from what the function returned: a message's parameters, or a file's."""
+    from airflow_provider_b24.chat.tables import Table
     from airflow_provider_b24.rest.errors import ConfigurationError
 
     if isinstance(result, str):
         return {"message": result}
+    if isinstance(result, Table):
+        return _of_table({"table": result})
     if not isinstance(result, Mapping):
-        raise ConfigurationError(
-            f"the function returned {type(result).__name__}",
-            advice="A report returns its text, or a mapping with 'message' and other parameters of im.message.add.",
-        )
-    unknown = sorted(str(name) for name in result if name not in _PARAMETERS)
+        return _of_file({"file": result}, f"the function returned {type(result).__name__}")
+    kind = next((name for name in ("file", "table") if name in result), None)
+    allowed = _PARAMETERS if kind is None else (kind, *_WITH_FILE)
+    unknown = sorted(str(name) for name in result if name not in allowed)
     if unknown:
         raise ConfigurationError(
-            f"the function returned a mapping with {', '.join(unknown)}",
-            advice=f"It may have {', '.join(_PARAMETERS)}.",
+            f"the function returned a mapping with {', '.join(unknown)}{f' and {kind}' if kind else ''}",
+            advice=f"It may have {', '.join(allowed)}{'' if kind else '; or file, or table'}.",
         )
-    return dict(result)
+    given = dict(result)
+    if kind == "file":
+        return _of_file(given, f"the function returned a mapping whose file is {type(given['file']).__name__}")
+    return _of_table(given) if kind else given
+
+
+def _of_file(given: dict[str, Any], problem: str) -> dict[str, Any]:
+    from airflow_provider_b24.hooks.file_sources import check_source
+    from airflow_provider_b24.rest.errors import ConfigurationError
+
+    try:
+        check_source(given["file"], given.get("name"))
+    except ConfigurationError as refused:
+        reason = refused
+    else:
+        return given
+    raise ConfigurationError(
+        f"{problem}: {reason.description}",
+        advice="A report returns its text; a mapping with 'message' and other parameters of im.message.add; a table "
+        "(chat.text.table); a path, a dataframe or a figure; or a mapping with one of these as 'file', and 'message'.",
+    )
+
+
+def _of_table(given: dict[str, Any]) -> dict[str, Any]:
+    """A table in the message, or as a file where it is too large for one."""
+    from airflow_provider_b24.chat.files import File
+    from airflow_provider_b24.chat.tables import Table, table
+    from airflow_provider_b24.chat.text import escape
+
+    rows, name = given.pop("table"), given.pop("name", None)
+    made = rows if isinstance(rows, Table) else table(rows)
+    attach = made.attach()
+    if attach is not None:
+        return {**given, "attach": attach}
+    if not given.get("message") and made.title:
+        given |= {"message": f"[b]{escape(made.title)}[/b]", "markdown": False}
+    return {**given, "file": File.of_bytes(name or "table.csv", made.csv())}
 
 
 def bitrix24_report_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
     """Make a function a task that shows "is typing…" while it runs, and posts what it returns.
 
-    The function returns the text, or a mapping with ``message`` and other parameters of ``im.message.add``
-    (``attach``, ``keyboard``, ``menu``, ``system``, ``url_preview``, ``reply_id``); it may be ``async``.
+    The function, which may be ``async``, returns one of these:
+
+    - the text;
+    - a mapping with ``message`` and other parameters of ``im.message.add`` (``attach``, ``keyboard``, ``menu``,
+      ``system``, ``url_preview``, ``reply_id``), and ``markdown`` and ``long_text``, where they are not the task's;
+    - a table (:func:`~.chat.text.table`), which is posted in the message, or as a file of CSV where it is too large;
+    - a path, an ``ObjectStoragePath``, a dataframe or a figure, which is posted as a file;
+    - a mapping with ``table`` or ``file``, the text with it as ``message``, and the file's ``name``.
 
     :param python_callable: the function.
     :param kwargs: see :class:`Bitrix24ReportOperator`, and what every task takes.

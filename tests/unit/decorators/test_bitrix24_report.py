@@ -14,6 +14,7 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_b24.chat import text
 from airflow_provider_b24.decorators.bitrix24_report import Bitrix24ReportOperator
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.operators.rest import RestOperator
@@ -121,9 +122,20 @@ def test_a_function_that_says_it_returns_a_mapping(portal, run):
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (None, "the function returned NoneType. A report returns its text, or a mapping with 'message'"),
-        (5, "the function returned int. A report returns its text"),
-        (["a"], "the function returned list. A report returns its text"),
+        (
+            None,
+            "the function returned NoneType: file is a NoneType. A report returns its text; a mapping with 'message'",
+        ),
+        (5, "the function returned int: file is a int. A report returns its text"),
+        (["a"], "the function returned list: file is a list. A report returns its text"),
+        (b"bytes", "the function returned bytes: file is bytes, and there is no name"),
+        ({"file": 5, "message": "x"}, "a mapping whose file is int"),
+        (
+            {"file": "x.csv", "keyboard": []},
+            "a mapping with keyboard and file. It may have file, message, markdown, name",
+        ),
+        ({"table": [], "reply_id": 5}, "a mapping with reply_id and table. It may have table, message, markdown, name"),
+        ({"table": [{"a": 1}], "message": 5}, "message is a int"),
         ("", "message is empty, and there is no attach"),
         ({}, "message is empty, and there is no attach"),
         ({"message": ""}, "message is empty, and there is no attach"),
@@ -339,3 +351,99 @@ def test_through_the_database():
     assert tasks["weekly"].dialog_id == "chat5"
     assert tasks["weekly"].task_type == "Bitrix24ReportOperator"
     assert tasks["mapped"].is_mapped
+
+
+class TestResults:
+    """What a function may return besides its text."""
+
+    ROWS = ({"Stage": "Won", "Sum": 12_345.6}, {"Stage": "Lost", "Sum": 7})
+
+    @pytest.fixture(params=[False, True], ids=["account", "bot"])
+    def author(self, request, portal, connect):
+        if request.param:
+            connect(portal.bot_connection())
+        return 101 if request.param else 1
+
+    @staticmethod
+    def file_of(portal):
+        (message,) = portal.messages("chat2935")
+        (card,) = message.files
+        return message.text, card["name"], portal.company.files[card["id"]].content
+
+    def test_a_table(self, portal, run, author):
+        made = text.table(self.ROWS, title="Deals [b]")
+        message_id = run(report(lambda: made))
+        (message,) = portal.messages("chat2935")
+        assert (message.id, message.author_id, message.text) == (message_id, author, "")
+        assert message.params["ATTACH"] == made.attach()
+
+    def test_a_table_with_a_text(self, portal, run):
+        run(report(lambda: {"table": self.ROWS, "message": "**Deals**"}, markdown=True))
+        (message,) = portal.messages("chat2935")
+        assert message.text == "[b]Deals[/b]"
+        assert message.params["ATTACH"] == text.table(self.ROWS).attach()
+
+    @pytest.mark.parametrize(
+        ("given", "caption"),
+        [({}, "[b]Deals[/b]"), ({"message": "**All** deals", "markdown": True}, "[b]All[/b] deals")],
+        ids=["title", "text"],
+    )
+    def test_a_table_that_is_too_large_is_a_file(self, portal, run, given, caption):
+        made = text.table([{"Number": number} for number in range(100)], title="Deals")
+        message_id = run(report(lambda: {"table": made, "name": "deals.csv", **given} if given else made))
+        assert self.file_of(portal) == (caption, "deals.csv" if given else "table.csv", made.csv())
+        assert portal.messages("chat2935")[0].id == message_id
+
+    def test_a_file(self, portal, run, tmp_path):
+        path = tmp_path / "report.pdf"
+        path.write_bytes(b"%PDF")
+        run(report(lambda: path))
+        assert self.file_of(portal) == ("", "report.pdf", b"%PDF")
+
+    def test_a_file_with_a_text(self, portal, run):
+        given = {"file": b"a,b", "name": "a.csv", "message": "*Figures*"}
+        run(report(lambda: given, markdown=True))
+        assert self.file_of(portal) == ("[i]Figures[/i]", "a.csv", b"a,b")
+
+    def test_a_retry_returns_the_message_with_the_file(self, portal, context):
+        class Accessor(dict):
+            def set(self, key, value):
+                self[key] = json.loads(json.dumps(value))
+
+        context["task_state_store"] = Accessor()
+        context["ti"].max_tries = 2
+        calls = []
+
+        def figures():
+            calls.append(1)
+            return {"file": b"a,b", "name": "a.csv"}
+
+        operator = operator_of(report(figures)())
+        portal.faults.add(Fault("reset_after", "im.v2.File.upload"))
+        first = operator.execute(context)
+        assert operator.execute(context) == first
+        assert (len(portal.messages("chat2935")), len(calls)) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("arguments", "result", "messages"),
+        [
+            ({}, "word " * 5000, 1),
+            ({"long_text": "split"}, "word " * 5000, 2),
+            ({"long_text": "refuse"}, {"message": "word " * 5000, "long_text": "split"}, 2),
+        ],
+        ids=["file", "split", "as the function says"],
+    )
+    def test_a_long_text(self, portal, run, arguments, result, messages):
+        first = run(report(lambda: result, **arguments))
+        posted = portal.messages("chat2935")
+        assert (len(posted), posted[0].id) == (messages, first)
+        assert [len(message.files) for message in posted] == ([1] if messages == 1 else [0, 0])
+
+    def test_markdown_or_not_as_the_function_says(self, portal, run):
+        run(report(lambda: "**a**", markdown=True))
+        run(report(lambda: {"message": "**b**", "markdown": False}, task_id="second", markdown=True))
+        assert texts(portal) == ["[b]a[/b]", "**b**"]
+
+    def test_no_such_way_for_a_long_text(self):
+        with pytest.raises(ConfigurationError, match="long_text is 'cut'"):
+            report(long_text="cut")()
