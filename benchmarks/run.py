@@ -28,11 +28,11 @@ def main() -> int:
         os.environ["AIRFLOW_HOME"] = home
         os.environ["B24_LEDGER_DIR"] = os.path.join(home, "ledger")
         os.environ["NO_PROXY"] = "127.0.0.1"
-        from benchmarks import call_async, call_sync, crowd, draw, import_cost, limit
+        from benchmarks import call_async, call_sync, crowd, draw, import_cost, limit, upload
 
         logging.disable(logging.INFO)
         good = True
-        benchmarks = [import_cost, call_sync, call_async, draw]
+        benchmarks = [import_cost, call_sync, call_async, draw, upload]
         if "--long" in sys.argv:
             benchmarks.append(limit)
         if "--crowd" in sys.argv:

@@ -44,11 +44,54 @@ async def main():
 asyncio.run(main())
 """
 
+# Takes files of any size and keeps nothing of them.
+_FILES = r"""
+import asyncio, json
+TIME = {"start": 1757424671.5, "finish": 1757424672.2, "duration": 0.69, "processing": 0.67}
+MESSAGES = json.dumps({"result": {"chat_id": 5, "messages": [], "users": [], "files": []}, "time": TIME}).encode()
+POSTED = json.dumps({"result": {"file": {"id": 3}, "messageId": 7, "chatId": 5, "dialogId": "chat5"},
+                     "time": TIME}).encode()
+
+class Files(asyncio.BufferedProtocol):
+    room = memoryview(bytearray(1 << 18))
+
+    def connection_made(self, transport):
+        self.transport, self.head, self.left = transport, b"", 0
+
+    def get_buffer(self, hint):
+        return self.room
+
+    def buffer_updated(self, count):
+        if not self.left:
+            self.head += self.room[:count].tobytes()
+            head, end, rest = self.head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self.head = head
+            _, _, length = head.lower().partition(b"content-length:")
+            self.left, count = int(length.split(b"\r\n")[0] or 0), len(rest)
+        self.left -= count
+        if not self.left:
+            body = POSTED if b"File.upload" in self.head.split(b"\r\n")[0] else MESSAGES
+            self.head = b""
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                                 % len(body) + body)
+
+async def main():
+    server = await asyncio.get_running_loop().create_server(Files, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    print(f"http://127.0.0.1:{port}/rest/1/0123456789abcdef/", flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
 _COMMANDS = {
     "a bare server": [sys.executable, "-c", _LIGHT],
     "the fake portal": [sys.executable, "-m", "airflow_provider_b24.testing", "--port", "0", "--deals", "50"],
 }
 NAMES = tuple(_COMMANDS)
+_COMMANDS["a server that takes files"] = [sys.executable, "-c", _FILES]
 
 
 @contextmanager

@@ -195,9 +195,9 @@ def _write_plotly(figure: Any, ending: str, buffer: BytesIO) -> None:
     try:
         buffer.write(figure.to_image(format=ending[1:]))
         return
-    except (ImportError, ValueError) as caught:
-        # It says so with a ValueError.
-        if not isinstance(caught, ImportError) and "kaleido" not in str(caught):
+    except (ImportError, RuntimeError, ValueError) as caught:
+        # What says so depends on the version.
+        if not isinstance(caught, ImportError) and "requires the kaleido package" not in str(caught).lower():
             raise
     raise _missing("kaleido")
 

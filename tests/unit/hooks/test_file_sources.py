@@ -1,0 +1,157 @@
+"""What becomes a file. The libraries that tables and figures come from need not be here; without one, its cases are
+left out."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_b24.chat.files import LARGEST, File
+from airflow_provider_b24.hooks.file_sources import check_source, file_of
+from airflow_provider_b24.rest.errors import ConfigurationError, FileError
+
+ROWS = {"город": ["Москва", "Тверь"], "sum": [5, 7]}
+CSV = "\ufeffгород,sum\nМосква,5\nТверь,7\n".encode()
+LIBRARIES = ("pandas", "polars", "pyarrow")
+
+
+def content(file: File) -> bytes:
+    with file.open() as stream:
+        taken = stream.read()
+    assert len(taken) == file.size
+    with file.open() as stream:
+        assert stream.read() == taken, "it can be read again"
+    return taken
+
+
+def table(library):
+    made = pytest.importorskip(library)
+    return made.table(ROWS) if library == "pyarrow" else made.DataFrame(ROWS)
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda path: ObjectStoragePath(f"file://{path}"), lambda p: f"file://{p}"])
+def test_what_lies_somewhere(tmp_path, kind):
+    path = tmp_path / "a b.txt"
+    path.write_bytes(b"text")
+    file = file_of(kind(path))
+    assert (file.name, content(file)) == ("a b.txt", b"text")
+    assert file_of(kind(path), "c.txt").name == "c.txt"
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes(kind):
+    assert content(file_of(kind(b"text"), "a.txt")) == b"text"
+
+
+def test_a_file_is_one():
+    file = File.of_bytes("a.txt", b"text")
+    assert file_of(file) is file
+    assert (file_of(file, "b.txt").name, content(file_of(file, "b.txt"))) == ("b.txt", b"text")
+    assert "text" not in repr(file)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_table_as_csv(library):
+    made = table(library)
+    file = file_of(made)
+    assert (file.name, content(file).replace(b'"', b"")) == ("table.csv", CSV)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_table_for_excel(library):
+    made = table(library)
+    openpyxl = pytest.importorskip("openpyxl")
+    file = file_of(made, "report.xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO(content(file))).active
+    assert [list(row) for row in sheet.values] == [["город", "sum"], ["Москва", 5], ["Тверь", 7]]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_table_as_parquet(library):
+    made = table(library)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file = file_of(made, "report.parquet")
+    assert parquet.read_table(io.BytesIO(content(file))).to_pydict() == ROWS
+
+
+def test_an_index_that_says_something():
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series([5, 7], index=pandas.Index(["a", "b"], name="key"), name="sum")
+    assert content(file_of(series)) == b"\xef\xbb\xbfkey,sum\na,5\nb,7\n"
+    pytest.importorskip("openpyxl")
+    assert zipfile.is_zipfile(io.BytesIO(content(file_of(series, "a.xlsx"))))
+
+
+@pytest.mark.parametrize(("library", "needs"), [("pandas", "openpyxl"), ("polars", "xlsxwriter")])
+def test_a_library_that_is_missing(monkeypatch, library, needs):
+    made = table(library)
+    for name in ("openpyxl", "xlsxwriter"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError, match=rf"needs {needs}, which is not installed\. pip install {needs}"):
+        file_of(made, "a.xlsx")
+
+
+@pytest.mark.parametrize(("name", "beginning"), [(None, b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")])
+def test_a_figure_of_matplotlib(name, beginning):
+    figures = pytest.importorskip("matplotlib.figure")
+    figure = figures.Figure()
+    figure.subplots().plot([1, 3, 2])
+    file = file_of(figure, name)
+    assert file.name == (name or "figure.png")
+    assert content(file).startswith(beginning)
+
+
+def test_a_figure_of_plotly_without_what_draws_it(monkeypatch):
+    plotly = pytest.importorskip("plotly.graph_objects")
+    monkeypatch.setattr("plotly.io._kaleido.kaleido_available", lambda: False)
+    with pytest.raises(ConfigurationError, match="pip install kaleido"):
+        file_of(plotly.Figure())
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "words"),
+    [
+        (5, None, "file is a int. Give a path"),
+        (None, None, "file is a NoneType"),
+        ({"a": 1}, None, "file is a dict"),
+        ("", None, "file is ''"),
+        ("a\0b", None, "file is 'a\\x00b'"),
+        (b"", None, "file is bytes, and there is no name"),
+        ("a", "x/y", "name is 'x/y'"),
+        ("a", "x" * 300, "name has 300 characters"),
+        ("nowhere://user:s3cr3t@bucket/key", None, "a storage of the kind nowhere:// can not be used here"),
+    ],
+)
+def test_what_becomes_none(source, name, words):
+    with pytest.raises(ConfigurationError) as caught:
+        file_of(source, name)
+    assert words in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_format_that_nothing_writes():
+    made = table("pandas")
+    with pytest.raises(ConfigurationError, match=r"can not be written as \.doc\. It can be written as \.csv, \.xlsx"):
+        check_source(made, "a.doc")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: File("a.txt", 0, io.BytesIO), "the file 'a.txt' is empty"),
+        (lambda: File("a.txt", LARGEST + 1, io.BytesIO), "has 104,857,601 bytes. The portal takes"),
+        (lambda: file_of("file:///nowhere/a.txt"), "the file 'a.txt' can not be read: No such file or directory"),
+        (lambda: file_of("/nowhere/a.txt"), "the file '/nowhere/a.txt' can not be read: No such file or directory"),
+        (lambda: file_of("/"), "'/' is a folder"),
+    ],
+)
+def test_what_can_not_be_sent(make, words):
+    with pytest.raises(FileError) as caught:
+        make()
+    assert words in str(caught.value)
+    assert File("a.txt", LARGEST, io.BytesIO).size == LARGEST
