@@ -59,7 +59,10 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
-        "notifications": ["airflow_provider_b24.notifications.bitrix24.Bitrix24Notifier"],
+        "notifications": [
+            "airflow_provider_b24.notifications.bitrix24.Bitrix24Notifier",
+            "airflow_provider_b24.notifications.run_message.RunMessage",
+        ],
         "transfers": [
             {
                 # Any database whose provider has a DbApiHook; the name is of the provider which defines that.
