@@ -99,6 +99,7 @@ def update(
     message_id: int | str,
     message: str | None = None,
     markdown: bool = False,
+    mentions: bool = False,
     dialog_id: str | int | None = None,
     delete_if_empty: bool = False,
     bot: Bot | None = None,
@@ -109,6 +110,7 @@ def update(
     :param message_id: the message; it must be the account's own, or the bot's.
     :param message: its new text. Default: as it is.
     :param markdown: the text is Markdown.
+    :param mentions: people whom it names as in ``@anna@example.com`` are mentioned.
     :param dialog_id: where it is; needed only by ``delete_if_empty``, see :func:`delete`.
     :param delete_if_empty: delete the message where the new text is empty. By default that is refused.
     :param bot: edit as this bot.
@@ -124,10 +126,10 @@ def update(
         yield from delete(peer, message_id=message_id, dialog_id=dialog_id, bot=bot)
         return
     fields_of = update_params if bot is None else bot_update_fields
-    if markdown and message:
+    if (markdown or mentions) and message:
         # Before it is worked on.
         fields_of(message_id, message.strip()[:LONGEST_TEXT], **parameters)
-        message = yield from worded(peer, message, markdown=True)
+        message = yield from worded(peer, message, markdown=markdown, mentions=mentions)
     fields = fields_of(message_id, message, **parameters)
     if bot is None:
         call = _call("im.message.update", fields)

@@ -111,6 +111,7 @@ def check_message(
     as_bot: bool = False,
     long_text: str = "file",
     markdown: bool = False,
+    mentions: bool = False,
     **parameters: Any,
 ) -> None:
     """What :func:`post` checks before anything is sent.
@@ -118,12 +119,13 @@ def check_message(
     :param message: its text.
     :param as_bot: whether a bot posts it.
     :param long_text: what becomes of a text that is too long.
-    :param markdown: whether the text will become another one.
+    :param markdown: whether it is Markdown.
+    :param mentions: whether people in it become mentions.
     :param parameters: the others of :func:`message_params`.
     :raises ConfigurationError: for what can not be right.
     """
     check_long_text(long_text)
-    if isinstance(message, str) and len(message) > LONGEST_TEXT and (markdown or long_text != "refuse"):
+    if isinstance(message, str) and len(message) > LONGEST_TEXT and (markdown or mentions or long_text != "refuse"):
         # How long it is as it is sent is known later.
         message = message.strip()[:LONGEST_TEXT]
     if as_bot:
@@ -139,6 +141,7 @@ def post(
     message: str | None = None,
     long_text: str = "file",
     markdown: bool = False,
+    mentions: bool = False,
     memory: Memory | None = None,
     bot: Bot | None = None,
     **parameters: Any,
@@ -153,6 +156,8 @@ def post(
         messages, of which the first has ``reply_id``, and the last ``attach``, ``keyboard`` and ``menu``; ``refuse``:
         it is an error. What counts are the characters (code points) of the text as it is sent.
     :param markdown: the text is Markdown. A file has it as it is written.
+    :param mentions: people whom it names as in ``@anna@example.com`` are mentioned, see
+        :func:`~airflow_provider_b24.chat.people.with_mentions`.
     :param memory: what is kept of it, for whoever tries again. Default: until this ends.
     :param bot: post as this bot, with ``imbot.v2.Chat.Message.send``.
     :param parameters: the others of :func:`message_params`.
@@ -166,18 +171,20 @@ def post(
     from airflow_provider_b24.chat.long_text import deliver_long, kept_way, posted_before
 
     checked = check_dialog_id(dialog_id)
-    check_message(message, as_bot=bot is not None, long_text=long_text, markdown=markdown, **parameters)
+    check_message(
+        message, as_bot=bot is not None, long_text=long_text, markdown=markdown, mentions=mentions, **parameters
+    )
     if bot is not None:
         checked = for_bot(checked)
     memory = memory or Memory()
-    if is_reference(checked):
-        # What was posted needs no dialog any more.
+    if mentions or is_reference(checked):
+        # What was posted needs neither dialog nor people any more.
         posted = yield from posted_before(peer, memory)
         if posted is not None:
             return posted
     found = yield from resolve(peer, checked)
     way = yield from kept_way(memory)
-    text = yield from worded(peer, message, markdown=markdown)
+    text = yield from worded(peer, message, markdown=markdown, mentions=mentions)
     if way is None and (len(text or "") <= LONGEST_TEXT or long_text == "refuse"):
         return (yield from deliver(peer, _posting(found, bot, {**parameters, "message": text}), memory))
     return (
@@ -196,11 +203,14 @@ def post(
     )
 
 
-def worded(peer: Peer, message: str | None, *, markdown: bool = False) -> Generator[Step, Any, str | None]:
+def worded(
+    peer: Peer, message: str | None, *, markdown: bool = False, mentions: bool = False
+) -> Generator[Step, Any, str | None]:
     """A text as it is sent.
 
     :param message: as it was given.
     :param markdown: it is Markdown, and becomes BBCode.
+    :param mentions: people in it become mentions, after that: Markdown knows none.
     """
     from airflow_provider_b24.rest.steps import Ask
 
@@ -209,6 +219,10 @@ def worded(peer: Peer, message: str | None, *, markdown: bool = False) -> Genera
 
         # A long one takes a while.
         message = yield Ask(partial(to_bbcode, message))
+    if message and mentions:
+        from airflow_provider_b24.chat.people import with_mentions
+
+        message = yield from with_mentions(peer, message)
     return message
 
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
     from airflow_provider_b24.chat.long_text import LongText
 
-_PARAMETERS = ("message", "attach", "keyboard", "menu", "system", "url_preview", "reply_id", "long_text", "markdown")
+_WORDS = ("message", "markdown", "mentions")
+_PARAMETERS = (*_WORDS, "attach", "keyboard", "menu", "system", "url_preview", "reply_id", "long_text")
 # What a message with a file can have; a table becomes one where it is too large for a message.
-_WITH_FILE = ("message", "markdown", "name")
+_WITH_FILE = (*_WORDS, "name")
 
 
 class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
@@ -50,6 +51,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
     :param long_text: what becomes of a text of more than 20,000 characters: ``file`` (the default), ``split`` or
         ``refuse``; see :class:`~.operators.message.MessageAddOperator`.
     :param markdown: what the function returns is Markdown. Default False: it is BBCode.
+    :param mentions: people whom the text names (``@anna@example.com`` …) are mentioned. Default False.
     :param as_bot: True to type and post as the connection's bot, False as the account behind it. Default: as the bot
         where the connection has one.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
@@ -72,6 +74,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         status: str | None = None,
         long_text: LongText = "file",
         markdown: bool = False,
+        mentions: bool = False,
         as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         op_args: Collection[Any] | None = None,
@@ -95,6 +98,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         check_long_text(long_text)
         self.long_text = long_text
         self.markdown = markdown
+        self.mentions = mentions
         self.as_bot = as_bot
         check_who_shows(self.status, as_bot)
         self.post_again_when_cleared = post_again_when_cleared
@@ -116,7 +120,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
             with typing, no_vain_retries():
                 result = super().execute(context)
             with no_vain_retries():
-                report = {"markdown": self.markdown, **_parameters(result)}
+                report = {"markdown": self.markdown, "mentions": self.mentions, **_parameters(result)}
                 if "file" in report:
                     return self._post_file(hook, memory, report)
             return self._post(hook, memory, {"long_text": self.long_text, **report})
@@ -143,7 +147,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
 
         from airflow_provider_b24.chat.message import worded
 
-        text = hook.get_conn().run(partial(worded, message=report.get("message"), markdown=report["markdown"]))
+        words = {"markdown": report["markdown"], "mentions": report["mentions"]}
+        text = hook.get_conn().run(partial(worded, message=report.get("message"), **words))
         posted = hook.post_file_once(
             memory, self.dialog_id, report["file"], name=report.get("name"), message=text, as_bot=self.as_bot
         )
@@ -206,7 +211,7 @@ def _of_table(given: dict[str, Any]) -> dict[str, Any]:
     if attach is not None:
         return {**given, "attach": attach}
     if not given.get("message") and made.title:
-        given |= {"message": f"[b]{escape(made.title)}[/b]", "markdown": False}
+        given |= {"message": f"[b]{escape(made.title)}[/b]", "markdown": False, "mentions": False}
     return {**given, "file": File.of_bytes(name or "table.csv", made.csv())}
 
 
@@ -217,7 +222,8 @@ def bitrix24_report_task(python_callable: Callable[..., Any] | None = None, **kw
 
     - the text;
     - a mapping with ``message`` and other parameters of ``im.message.add`` (``attach``, ``keyboard``, ``menu``,
-      ``system``, ``url_preview``, ``reply_id``), and ``markdown`` and ``long_text``, where they are not the task's;
+      ``system``, ``url_preview``, ``reply_id``), and ``markdown``, ``mentions`` and ``long_text`` where they are not
+      the task's;
     - a table (:func:`~.chat.text.table`), which is posted in the message, or as a file of CSV where it is too large;
     - a path, an ``ObjectStoragePath``, a dataframe or a figure, which is posted as a file;
     - a mapping with ``table`` or ``file``, the text with it as ``message``, and the file's ``name``.

@@ -29,6 +29,7 @@ class EditingCalls(MessageCalls):
         url_preview: bool | None = None,
         is_edited: bool | None = None,
         markdown: bool = False,
+        mentions: bool = False,
         delete_if_empty: bool = False,
         dialog_id: str | int | None = None,
         as_bot: bool | None = None,
@@ -46,6 +47,8 @@ class EditingCalls(MessageCalls):
         :param url_preview: whether links become previews. Default: as it is.
         :param is_edited: whether it is marked as edited where only the attachment changes; not as a bot.
         :param markdown: the text is Markdown.
+        :param mentions: people whom the text names are mentioned: ``@anna@example.com``, ``@"Anna Petrova"``,
+            ``@head:Sales`` …; see :func:`~.chat.people.with_mentions`. Who can not be found stays as he is written.
         :param delete_if_empty: delete the message where the new text is empty. By default that is refused, for an
             empty text would delete it on the portal without a question.
         :param dialog_id: where it is; for ``delete_if_empty``, see :meth:`delete_message`.
@@ -66,6 +69,7 @@ class EditingCalls(MessageCalls):
                 url_preview=url_preview,
                 is_edited=is_edited,
                 markdown=markdown,
+                mentions=mentions,
                 delete_if_empty=delete_if_empty,
                 dialog_id=dialog_id,
             )

@@ -82,6 +82,7 @@ class MessageCalls(RestCalls):
         reply_id: int | str | None = None,
         long_text: LongText = "file",
         markdown: bool = False,
+        mentions: bool = False,
         as_bot: bool | None = None,
         once: str | None = None,
     ) -> int:
@@ -107,6 +108,8 @@ class MessageCalls(RestCalls):
             as several messages, cut between paragraphs; the first has ``reply_id``, the last has ``attach``,
             ``keyboard`` and ``menu``. ``refuse``: it is an error. Either way each is posted once.
         :param markdown: the text is Markdown; a file has it as it is written.
+        :param mentions: people whom the text names are mentioned: ``@anna@example.com``, ``@"Anna Petrova"``,
+            ``@head:Sales`` …; see :func:`~.chat.people.with_mentions`. Who can not be found stays as he is written.
         :param as_bot: True to post as the connection's bot, False as the account behind it. Default: as the bot where
             the connection has one, and there is no ``menu``.
         :param once: the message's name within the task, such as ``"summary"``.
@@ -128,6 +131,7 @@ class MessageCalls(RestCalls):
                 reply_id=reply_id,
                 long_text=long_text,
                 markdown=markdown,
+                mentions=mentions,
             )
         )
 

@@ -47,6 +47,8 @@ class MessageAddOperator(DefersAtLimit):
         paragraphs; the first has ``reply_id``, the last has ``attach``, ``keyboard`` and ``menu``. ``refuse``: the task
         fails. Each message and file is posted once.
     :param markdown: the text is Markdown; a file has it as it is written. Default False: it is BBCode.
+    :param mentions: people whom the text names are mentioned: ``@anna@example.com``, ``@"Anna Petrova"``,
+        ``@head:Sales`` … Default False. Who can not be found stays as he is written.
     :param as_bot: True to post as the connection's bot, which can not be with a ``menu``; False to post as the account.
         Default: as the bot where the connection has one, and there is no ``menu``.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
@@ -82,6 +84,7 @@ class MessageAddOperator(DefersAtLimit):
         reply_id: int | str | None = None,
         long_text: LongText = "file",
         markdown: bool = False,
+        mentions: bool = False,
         as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
@@ -98,6 +101,7 @@ class MessageAddOperator(DefersAtLimit):
         self.reply_id = reply_id
         self.long_text = long_text
         self.markdown = markdown
+        self.mentions = mentions
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
@@ -112,6 +116,7 @@ class MessageAddOperator(DefersAtLimit):
             as_bot=bool(as_bot),
             long_text=long_text,
             markdown=markdown,
+            mentions=mentions,
         )
 
     def execute(self, context: Context) -> int:
@@ -130,6 +135,7 @@ class MessageAddOperator(DefersAtLimit):
                 reply_id=self.reply_id,
                 long_text=self.long_text,
                 markdown=self.markdown,
+                mentions=self.mentions,
                 as_bot=self.as_bot,
             )
             as_bot = False if self.as_bot is None and self.menu else self.as_bot
@@ -154,6 +160,7 @@ class MessageUpdateOperator(DefersAtLimit):
     :param url_preview: whether links become previews. Default: as it is.
     :param is_edited: whether it is marked as edited where only the attachment changes; not as a bot. Default: it is.
     :param markdown: the text is Markdown. Default False: it is BBCode.
+    :param mentions: people whom the text names are mentioned, as by :class:`MessageAddOperator`. Default False.
     :param delete_if_empty: delete the message where the new text is empty. By default that fails, for the portal
         deletes a message that gets an empty text.
     :param dialog_id: where it is; for ``delete_if_empty``, as with :class:`MessageDeleteOperator`, and for the link to
@@ -189,6 +196,7 @@ class MessageUpdateOperator(DefersAtLimit):
         url_preview: bool | None = None,
         is_edited: bool | None = None,
         markdown: bool = False,
+        mentions: bool = False,
         delete_if_empty: bool = False,
         dialog_id: str | int | None = None,
         as_bot: bool | None = None,
@@ -204,6 +212,7 @@ class MessageUpdateOperator(DefersAtLimit):
         self.url_preview = url_preview
         self.is_edited = is_edited
         self.markdown = markdown
+        self.mentions = mentions
         self.delete_if_empty = delete_if_empty
         self.dialog_id = dialog_id
         self.as_bot = as_bot
@@ -214,7 +223,7 @@ class MessageUpdateOperator(DefersAtLimit):
         # What is not known yet is checked when the task runs; here something that can be right stands for it.
         check(
             message_id if is_known(message_id) else 1,
-            message if is_known(message) and not delete_if_empty and not markdown else "text",
+            message if is_known(message) and not (delete_if_empty or markdown or mentions) else "text",
             attach=attach if is_known(attach) else "N",
             keyboard=keyboard if is_known(keyboard) else "N",
             menu=menu if is_known(menu) or as_bot else "N",
@@ -234,6 +243,7 @@ class MessageUpdateOperator(DefersAtLimit):
                 url_preview=self.url_preview,
                 is_edited=self.is_edited,
                 markdown=self.markdown,
+                mentions=self.mentions,
                 delete_if_empty=self.delete_if_empty,
                 dialog_id=self.dialog_id,
                 as_bot=self.as_bot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.chat.long_text import BEGINNING
 from airflow_provider_b24.chat.message import LONGEST_TEXT
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
@@ -34,10 +35,10 @@ def as_bot(request, portal, connect):
     return request.param
 
 
-def test_by_default_the_whole_is_a_file_and_its_beginning_the_message(face, portal):
+def test_by_default_the_whole_is_a_file_and_its_beginning_the_message(face, portal, as_bot):
     message_id = face.send_message(CHAT, LONG)
     (message,) = portal.messages(CHAT)
-    assert (message.id, message.author_id) == (message_id, 1)
+    assert (message.id, message.author_id) == (message_id, 101 if as_bot else 1)
     assert content(portal, message) == ("message.txt", b"\xef\xbb\xbf" + LONG.encode())
     assert message.text.startswith("[b]Абзац 0[/b] много слов")
     assert message.text.endswith("…")
@@ -123,6 +124,41 @@ def test_markdown(face, portal, as_bot):
     assert "Revenue[/b]" in text
     assert "[b]8[/b] weeks [\u200bb]" in text
     assert message.text == "[b]9[/b] weeks"
+
+
+ANNA = "[user=1]Anna Petrova[/user]"
+
+
+def test_people_are_mentioned(face, portal, as_bot):
+    message_id = face.send_message(CHAT, "Ask @anna@example.com", mentions=True)
+    (message,) = portal.messages(CHAT)
+    assert message.text == f"Ask {ANNA}"
+    face.update_message(message_id, "**Ask** @anna@example.com", mentions=True, markdown=True)
+    assert message.text == f"[b]Ask[/b] {ANNA}"
+    face.update_message(message_id, "Ask @anna@example.com")
+    assert message.text == "Ask @anna@example.com"
+
+
+def test_mentions_count_and_a_file_has_the_text_as_it_was_given(face, portal):
+    source = "@anna@example.com " * 1000
+    assert len(source) < LONGEST_TEXT
+    with pytest.raises(ConfigurationError, match="characters"):
+        face.send_message(CHAT, source, mentions=True, long_text="refuse")
+    with pytest.raises(ConfigurationError, match="can not become a file"):
+        face.update_message(portal.add_message(CHAT, 1, "x"), source, mentions=True)
+    face.send_message(CHAT, source, mentions=True)
+    _, message = portal.messages(CHAT)
+    assert message.text.startswith(f"{ANNA} {ANNA}")
+    assert content(portal, message)[1].decode("utf-8-sig") == source
+
+
+def test_what_was_posted_needs_no_people_any_more(portal):
+    hook, memory = Bitrix24Hook(), Memory()
+    first = hook.post_once(memory, CHAT, message="Ask @anna@example.com", mentions=True)
+    seen = len(portal.calls)
+    assert hook.post_once(memory, CHAT, message="Ask @boris@example.com", mentions=True) == first
+    assert portal.calls[seen:] == []
+    hook.close()
 
 
 def test_a_file_has_the_markdown_as_it_was_written(face, portal):

@@ -132,16 +132,19 @@ def test_a_function_that_says_it_returns_a_mapping(portal, run):
         ({"file": 5, "message": "x"}, "a mapping whose file is int"),
         (
             {"file": "x.csv", "keyboard": []},
-            "a mapping with keyboard and file. It may have file, message, markdown, name",
+            "a mapping with keyboard and file. It may have file, message, markdown, mentions, name",
         ),
-        ({"table": [], "reply_id": 5}, "a mapping with reply_id and table. It may have table, message, markdown, name"),
+        (
+            {"table": [], "reply_id": 5},
+            "a mapping with reply_id and table. It may have table, message, markdown, mentions, name",
+        ),
         ({"table": [{"a": 1}], "message": 5}, "message is a int"),
         ("", "message is empty, and there is no attach"),
         ({}, "message is empty, and there is no attach"),
         ({"message": ""}, "message is empty, and there is no attach"),
         (
             {"text": "a", "Message": "b"},
-            "returned a mapping with Message, text. It may have message, attach",
+            "returned a mapping with Message, text. It may have message, markdown",
         ),
         ({"message": 5}, "message is a int"),
         ({"message": "x", "keyboard": 5}, "keyboard is a int"),
@@ -443,6 +446,12 @@ class TestResults:
         run(report(lambda: "**a**", markdown=True))
         run(report(lambda: {"message": "**b**", "markdown": False}, task_id="second", markdown=True))
         assert texts(portal) == ["[b]a[/b]", "**b**"]
+
+    def test_people_are_mentioned(self, portal, run):
+        run(report(lambda: "for @anna@example.com", mentions=True))
+        given = {"file": b"a,b", "name": "a.csv", "message": "for @anna@example.com"}
+        run(report(lambda: given, task_id="second", mentions=True))
+        assert texts(portal) == ["for [user=1]Anna Petrova[/user]"] * 2
 
     def test_no_such_way_for_a_long_text(self):
         with pytest.raises(ConfigurationError, match="long_text is 'cut'"):

@@ -115,6 +115,15 @@ def test_a_message_is_changed_liked_and_deleted(portal, context, author):
     assert message.deleted
 
 
+def test_markdown_and_people(portal, context, author):
+    given: dict[str, Any] = {"markdown": True, "mentions": True, "message": "*for* @anna@example.com"}
+    message_id = MessageAddOperator(task_id="add", dialog_id=CHAT, **given).execute(context)
+    update(message_id=message_id, **{**given, "message": "**for** @anna@example.com"}).execute(context)
+    sent = [call.params for call in portal.calls if call.method.lower().endswith(("message.add", "message.send"))]
+    assert "[i]for[/i] [user=1]Anna Petrova[/user]" in str(sent)
+    assert portal.messages(CHAT)[0].text == "[b]for[/b] [user=1]Anna Petrova[/user]"
+
+
 def test_a_deletion_may_be_tried_again(portal, context, author):
     message_id = portal.add_message(CHAT, author, "first")
     operator = delete(message_id=message_id, dialog_id=CHAT)
