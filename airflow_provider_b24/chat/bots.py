@@ -17,7 +17,7 @@ from airflow_provider_b24.rest.errors import AccessDeniedError, Bitrix24Error, U
 from airflow_provider_b24.rest.protocol import Call, as_number
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.rest.peer import Peer
+    from airflow_provider_b24.rest.peer import Patience, Peer
     from airflow_provider_b24.rest.steps import Step
 
 _PAGE = 50
@@ -103,12 +103,20 @@ def _new(peer: Peer, profile: Profile, token: str | None) -> Generator[Step, Any
 
 
 def find(
-    peer: Peer, *, bot_id: int | None = None, code: str | None = None, token: str | None
+    peer: Peer,
+    *,
+    bot_id: int | None = None,
+    code: str | None = None,
+    token: str | None,
+    patience: Patience | None = None,
 ) -> Generator[Step, Any, Card | None]:
-    """A bot by its id or code (``imbot.v2.Bot.get``); None if there is none."""
+    """A bot by its id or code (``imbot.v2.Bot.get``); None if there is none.
+
+    :param patience: how long to go on trying, instead of the peer's own.
+    """
     which: dict[str, Any] = {"code": code} if bot_id is None else {"botId": bot_id}
     try:
-        reply = yield from converse(peer, Call("imbot.v2.Bot.get", {**which, **_proof(token)}))
+        reply = yield from converse(peer, Call("imbot.v2.Bot.get", {**which, **_proof(token)}), patience=patience)
     except Bitrix24Error as error:
         if (error.code or "").upper() == "BOT_NOT_FOUND":
             return None

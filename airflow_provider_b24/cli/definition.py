@@ -16,6 +16,12 @@ address on the application's card, with a code in it that is good for 30 seconds
 need not exist), or the code alone. The tokens go where all workers find them, and the connection is tested.
 """
 
+_DOCTOR = """
+Look at the portal's address, the way to it (name, proxy, TLS), the clocks, who the credential is and which scopes it
+has, the request limit and how much of it is used, the bot, and the fields of the connection; say of each finding what
+to do about it. The status is 1 if there is an error among them. Nothing is posted, and no secret is shown.
+"""
+
 _REGISTER = """
 Register a chat bot, so that messages and typing of the connection come from it and not from the person behind it.
 
@@ -54,6 +60,13 @@ def get_bitrix24_cli_commands() -> list[CLICommand]:
                             help="The code, or the whole redirected address, instead of being asked for it",
                         ),
                     ),
+                ),
+                ActionCommand(
+                    name="doctor",
+                    help="Say what is right and wrong with a connection, and what to do about it",
+                    description=_DOCTOR,
+                    func=lazy_load_command("airflow_provider_b24.cli.doctor.doctor"),
+                    args=(conn_id, ARG_OUTPUT),
                 ),
                 GroupCommand(
                     name="bot",

@@ -101,6 +101,11 @@ class Address:
         object.__setattr__(self, "host", host)
         object.__setattr__(self, "port", None if self.port == {"https": 443, "http": 80}[scheme] else self.port)
 
+    @property
+    def is_cloud(self) -> bool:
+        """Whether it is of the vendor's own cloud."""
+        return self.host.endswith(_CLOUD_ZONES)
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port is not None else "")
 
@@ -134,8 +139,8 @@ class Address:
             return is_loopback(self.host) and is_loopback(other.host) and other.scheme >= self.scheme
         if other.scheme != "https":
             return False
-        if self.host.endswith(_CLOUD_ZONES):
-            return other.host.endswith(_CLOUD_ZONES)
+        if self.is_cloud:
+            return other.is_cloud
         return other._is_within(self.host)
 
     def _is_within(self, host: str) -> bool:

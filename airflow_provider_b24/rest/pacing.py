@@ -89,6 +89,19 @@ class Turn(NamedTuple):
     slow: bool = False
 
 
+class Level(NamedTuple):
+    """How full a portal's request counter is.
+
+    :ivar level: requests that count now.
+    :ivar pace: the share of the plan's pace that is kept; below 1 after refusals.
+    :ivar waiting: calls in the queue, as far as they have not given up.
+    """
+
+    level: float
+    pace: float
+    waiting: int
+
+
 class LeakyBucket:
     """The portal's request counter, as far as it is known to those who share one record of it.
 
@@ -218,6 +231,11 @@ class LeakyBucket:
     def _silence(self, ahead: int) -> float:
         """For how many seconds a turn must have been free before those ahead count as gone."""
         return (2 + math.log2(1 + ahead)) / self._rate
+
+    @property
+    def state(self) -> Level:
+        """How full it is."""
+        return Level(self._level, self._pace, sum(queue.waiting for queue in self._queues.values()))
 
     @property
     def _room(self) -> float:

@@ -93,6 +93,14 @@ class RedisLedger:
                         return result
         return self._fallback.update(key, change)
 
+    def problem(self) -> str:
+        """Why the server does not answer now, as the name of an error; empty if it does."""
+        try:
+            self._client.ping()
+        except self._problems as error:
+            return type(error).__name__
+        return ""
+
     def close(self) -> None:
         """Close the connection; the next update opens another one."""
         self._client.close()

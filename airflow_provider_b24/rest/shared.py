@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.ledger import Ledger
-from airflow_provider_b24.rest.pacing import LeakyBucket, Plan, Turn
+from airflow_provider_b24.rest.pacing import LeakyBucket, Level, Plan, Turn
 from airflow_provider_b24.rest.protocol import Priority
 
 T = TypeVar("T")
@@ -40,6 +40,14 @@ class SharedBucket:
     ) -> Turn:
         """Ask for one request; see :meth:`.LeakyBucket.draw`."""
         return self._with(lambda bucket: bucket.draw(priority, ticket, at_most=at_most))
+
+    def look(self) -> Level:
+        """How full it is; that takes nothing from it."""
+
+        def change(record: bytes | None, now: float) -> tuple[bytes | None, Level]:
+            return record, LeakyBucket(self.plan, record, now).state
+
+        return self._ledger.update(self._key, change)
 
     def refused(self) -> None:
         """The portal refused a request."""

@@ -184,7 +184,7 @@ def test_the_commands_are_there_and_cost_nothing():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     commands, loaded = done.stdout.splitlines()[-2:]
-    assert commands == "bitrix24 ['authorize', 'bot']"
+    assert commands == "bitrix24 ['authorize', 'doctor', 'bot']"
     ours = ["airflow_provider_b24", "airflow_provider_b24.cli", "airflow_provider_b24.cli.definition"]
     assert sorted({*ast.literal_eval(loaded), *ours}) == ours
 
