@@ -15,6 +15,7 @@ from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.chat.message import post
 from airflow_provider_b24.chat.typing import Bot
 from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.content import Body
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.peer import Peer
@@ -81,6 +82,7 @@ class Dialog:
     def answer(self, request: Request) -> Any:
         self._arrive(self.clock.now)
         method = request.url.rsplit("/", 1)[-1]
+        assert not isinstance(request.body, Body)
         params = json.loads(request.body or b"{}")
         if method == "im.dialog.messages.get":
             return self.unreadable or reply(self._page(params))

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import enum
+import io
 import json
 from collections import UserDict, UserList, deque
 from decimal import Decimal
+from functools import partial
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_b24 import __version__
+from airflow_provider_b24.rest import content
 from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.content import Body, Content
 from airflow_provider_b24.rest.credentials import OAuthApp, Tokens, Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
-from airflow_provider_b24.rest.protocol import Call, Priority, encode, encode_renewal
+from airflow_provider_b24.rest.protocol import Call, Priority, Request, as_json, encode, encode_renewal
 from tests.portal.rest.leaks import found, leaks
 
 PORTAL = Address("https", "acme.bitrix24.com")
@@ -31,6 +37,11 @@ class Colour(str, enum.Enum):
 
 class Number(enum.IntEnum):
     ONE = 1
+
+
+def read(request: Request) -> Any:
+    assert isinstance(request.body, bytes)
+    return json.loads(request.body)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +60,7 @@ def test_where_a_call_goes(version: Any, proof: Any, url: str) -> None:
     assert request.headers["Accept"] == "application/json"
     assert request.headers["User-Agent"] == f"airflow-provider-b24/{__version__}"
     auth = {"auth": "acc3ss token"} if proof is TOKENS else {}
-    assert json.loads(request.body or b"") == {"id": 5, **auth}
+    assert read(request) == {"id": 5, **auth}
 
 
 def test_another_address_than_the_credential_names() -> None:
@@ -60,13 +71,13 @@ def test_another_address_than_the_credential_names() -> None:
 def test_positional_parameters() -> None:
     call = Call("task.commentitem.add", [13, {"POST_MESSAGE": "да"}])
     assert encode(call, PORTAL, HOOK).body == '[13,{"POST_MESSAGE":"да"}]'.encode()
-    with_token = json.loads(encode(call, PORTAL, TOKENS).body or b"")
+    with_token = read(encode(call, PORTAL, TOKENS))
     assert with_token == {"0": 13, "1": {"POST_MESSAGE": "да"}, "auth": "acc3ss token"}
 
 
 def test_a_positional_v3_call_has_no_place_for_a_token() -> None:
     call = Call("batch", [{"method": "tasks.task.get"}], version=3)
-    assert json.loads(encode(call, PORTAL, HOOK).body or b"") == [{"method": "tasks.task.get"}]
+    assert read(encode(call, PORTAL, HOOK)) == [{"method": "tasks.task.get"}]
     with pytest.raises(ConfigurationError, match="webhook"):
         encode(call, PORTAL, TOKENS)
 
@@ -174,8 +185,48 @@ _values = st.recursive(
 @given(st.dictionaries(st.text(), _values, max_size=5) | st.lists(_values, max_size=5))
 def test_what_json_knows_arrives_as_it_was(params: Any) -> None:
     try:
-        body = encode(Call("m", params), PORTAL, HOOK).body
+        request = encode(Call("m", params), PORTAL, HOOK)
     except Bitrix24Error:
         assert "\\ud" in json.dumps(params)
     else:
-        assert json.loads(body or b"") == params
+        assert read(request) == params
+
+
+class Drops(io.BytesIO):
+    """A stream that gives a few bytes at a time."""
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        return super().read(min(count or 0, 5))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=3), st.text(), st.sampled_from([2, 3, 9]))
+def test_files_arrive_as_base64(files: list[bytes], text: str, piece: int) -> None:
+    text = text.encode(errors="replace").decode()
+    parts = [Content("name", len(file), partial(Drops, file)) for file in files]
+    with mock.patch.object(content, "_PIECE", 3 * piece):
+        request = encode(Call("m", {"text": text, "files": parts}), PORTAL, TOKENS)
+        assert isinstance(request.body, Body)
+        assert request.cut_short
+        sent = b"".join(request.body)
+    assert not request.cut_short
+    assert len(request.body) == len(sent)
+    encoded = [base64.b64encode(file).decode() for file in files]
+    assert json.loads(sent) == {"text": text, "files": encoded, "auth": "acc3ss token"}
+
+
+def test_what_else_is_wrong_beside_a_file() -> None:
+    file = Content("name", 1, io.BytesIO)
+    with pytest.raises(ConfigurationError, match="params can not be written as JSON: a value of type object"):
+        encode(Call("m", {"file": file, "x": object()}), PORTAL, HOOK)
+    with pytest.raises(ConfigurationError, match="half of a surrogate pair"):
+        encode(Call("m", {"file": file, "x": "\ud800"}), PORTAL, HOOK)
+    with pytest.raises(ConfigurationError, match="params can not be written as JSON: a file"):
+        as_json({"file": file})
+
+
+def test_a_file_shows_nothing_of_itself() -> None:
+    file = Content("name", 6, partial(io.BytesIO, b"s3cr3t"))
+    request = encode(Call("m", {"file": file}), PORTAL, HOOK)
+    assert "s3cr3t" not in repr(file) + repr(request) + repr(request.body)
+    assert request.sending == pytest.approx(30, abs=0.1)
+    assert encode(Call("m"), PORTAL, HOOK).sending == 0
