@@ -15,6 +15,8 @@ from airflow_provider_b24.rest.errors import ConfigurationError, FileError
 FORMATS = (".csv", ".xlsx", ".parquet")
 # Excel's own limit, with the heading.
 _MOST_XLSX_ROWS = 1_048_576
+# Its numbers have no more digits than that.
+_EXACT_DIGITS = 15
 
 
 def check_table_name(value: object, argument: str = "file_name") -> str:
@@ -95,14 +97,15 @@ def _write_xlsx(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 def _plain(value: Any) -> Any:
     """A value that a sheet can hold."""
     value = cells.known(value)
-    if isinstance(value, dt.datetime):
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
         # A sheet knows no time zones.
-        return value.replace(tzinfo=None) if value.tzinfo is None else value.isoformat(sep=" ")
-    if value is None or isinstance(value, (bool, float, Decimal, str, dt.date, dt.time, dt.timedelta)):
+        return value.isoformat(sep=" ")
+    if isinstance(value, Decimal) and len(value.as_tuple().digits) > _EXACT_DIGITS:
+        return cells.exact(value)
+    if isinstance(value, int) and abs(value) >= 10**_EXACT_DIGITS:
+        return str(value)
+    if value is None or isinstance(value, (int, float, Decimal, str, dt.date, dt.time, dt.timedelta)):
         return value
-    if isinstance(value, int):
-        # Excel counts to fifteen digits.
-        return value if abs(value) < 10**15 else str(value)
     return cells.words(value)
 
 
