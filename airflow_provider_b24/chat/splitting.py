@@ -53,10 +53,6 @@ class _Pair(NamedTuple):
     closing: str
     name: str
 
-    @property
-    def length(self) -> int:
-        return len(self.opening) + len(self.closing)
-
 
 def split(text: str, most: int = _MOST) -> list[str]:
     """The text in parts, each of which can be posted alone; a text that fits is one part, as it is.
@@ -133,10 +129,11 @@ def _cut(structure: _Structure, position: int, limit: int, budget: int) -> tuple
     while True:
         cut = structure.before_openings(position, structure.border(position, high))
         carried: list[_Pair] = []
-        left = budget
+        opening = closing = 0
         for pair in structure.around(cut):
-            left -= pair.length
-            if left < 0:
+            opening += len(pair.opening)
+            closing += len(pair.closing)
+            if max(opening, closing) > budget:
                 break
             carried.append(pair)
         # A quote's end stands on a line of its own, so no tag can reach over it.

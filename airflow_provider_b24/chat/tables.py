@@ -39,9 +39,9 @@ def table(rows: Any, *, columns: Columns | None = None, title: str | None = None
     """A table of what data comes as.
 
     Values are shown as the language writes them. Numbers are flush right, and have the same number of digits after the
-    mark throughout a column: ``Decimal`` exactly, ``float`` rounded to two (or, where all are below 1, to three that
-    count). Thousands are grouped in columns that reach 10,000, unless the name ends in ``id``. Missing values (also
-    ``NaN``) are ``–``. Nothing in a cell is read as BBCode.
+    mark throughout a column: ``Decimal`` exactly, ``float`` rounded to two at most (where all are below 1, to three
+    that count). Thousands are grouped in columns that reach 10,000, unless the name ends in ``id``. Missing values
+    (also ``NaN``) are ``–``. Nothing in a cell is read as BBCode.
 
     ======== ============ ============ ======= ================ =========
     language number       date         boolean moment           CSV

@@ -20,6 +20,9 @@ from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.testing import Fault
 from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator
+from tests.unit.operators.test_deferral import deferred, lasting, meanwhile
+
+__all__ = ["lasting", "meanwhile"]
 
 ZERO, NARROW = "\u200b", "\u202f"
 
@@ -289,6 +292,17 @@ class TestTries:
         portal.faults.add(Fault("reset_after", method=method))
         message_id = sent(send_as=way).execute(context)
         assert [message.id for message in portal.messages("chat2935")] == [message_id]
+
+
+def test_the_slot_is_given_back_while_the_portal_takes_no_messages(meanwhile, context, database):
+    meanwhile.use_up("im.message.add")
+    operator = sent("SELECT 1 AS x")
+    _, kept = deferred(operator, context)
+    assert database.count("SELECT 1 AS x") == 1
+    meanwhile.ahead += 600
+    operator.resume(context, None, **kept)
+    assert database.count("SELECT 1 AS x") == 2
+    assert len(meanwhile.portal.messages("chat2935")) == 1
 
 
 def test_a_large_result_does_not_stand_in_memory(portal, tmp_path):
