@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import secrets
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,10 +28,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # A callback delays whoever runs it: a worker, the dag-processor, a triggerer. In seconds.
-BUDGET = 25.0
+BUDGET = 60.0
 PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
 # After this pause it is looked whether a change of a record is still there, and whether another failure came.
-_SETTLES, _GATHERS = 0.3, 1.0
+_SETTLES, _LONGEST_SETTLES, _GATHERS = 0.3, 2.0, 1.0
+# How often, and after which pause, it is looked whether another has begun to send what both want to.
+_LOOKS, _PAUSE = 20, 0.5
 _MOST_MERGES = 6
 
 
@@ -134,12 +137,14 @@ def merge(peer: Peer, store: Store, key: str, change: Callable[[Record], Record]
     """
     changed: Record = {}
     for _ in range(_MOST_MERGES):
+        began = peer.clock.monotonic()
         held = yield from _record(store, key)
         changed = change(copy.deepcopy(held))
         if changed == held:
             break
         yield Ask(lambda: store.__setitem__(key, changed))  # noqa: B023 - asked at once
-        yield Wait(_SETTLES)
+        # Who has read it before writes it no later than this, where all are as slow as this one.
+        yield Wait(min(_LONGEST_SETTLES, max(_SETTLES, 2 * (peer.clock.monotonic() - began))))
     return changed
 
 
@@ -291,11 +296,11 @@ class _Teller:
         return self.desk.wording.alert(self.event, count=count, last=last, lines=self.lines, total=self.total)
 
     def _send(self, text: str, key: str, *, tag: str, reply_id: int | None = None) -> Generator[Step, Any, int]:
-        memory = Memory(self.store, key, lasting=True, seed=key)
-        if self.desk.way.keeps_entries:
-            # Before there is one: whoever dies here leaves nothing that nobody knows of.
-            yield from self._merge(lambda record: alerts.with_entry(record, key, self.now))
-        return (yield from self.desk.way.send(self.peer, text, memory=memory, tag=tag, reply_id=reply_id))
+        return (
+            yield from _send_once(
+                self.peer, self.desk, self.store, self._about, text, key=key, now=self.now, tag=tag, reply_id=reply_id
+            )
+        )
 
     def _merge(self, change: Callable[[Record], Record]) -> Generator[Step, Any, Record]:
         return (
@@ -321,11 +326,41 @@ def _tell_held(peer: Peer, desk: Desk, store: AlertStore, now: float) -> Generat
         lines, total = alerts.lines_of(record, night)
         key = desk.key("night", night)
         if total:
-            entered = partial(alerts.with_entry, key=key, at=now)
-            yield from _merge_and_tidy(peer, store, desk.key("nights"), entered, now)
             text = desk.wording.held(desk.rules.quiet, lines, total)
-            yield from desk.way.send(peer, text, memory=Memory(store, key, lasting=True, seed=key), tag=key)
+            yield from _send_once(peer, desk, store, desk.key("nights"), text, key=key, now=now, tag=key)
         yield from merge(peer, store, desk.key("held"), partial(alerts.without_group, group=night))
+
+
+def _send_once(
+    peer: Peer,
+    desk: Desk,
+    store: AlertStore,
+    record_key: str,
+    text: str,
+    *,
+    key: str,
+    now: float,
+    tag: str,
+    reply_id: int | None = None,
+) -> Generator[Step, Any, int]:
+    """Send what several may want to send at the same moment.
+
+    :mod:`~airflow_provider_b24.chat.delivery` keeps them apart unless they are very close together, which callbacks
+    are. So first they agree on one, and the others wait until he has begun.
+
+    :param record_key: of the record that has the names of deliveries, to be forgotten some time.
+    :param key: of the delivery.
+    """
+    if desk.way.keeps_entries:
+        me = secrets.token_hex(4)
+        entered = partial(alerts.with_entry, key=key, who=me, at=now)
+        record = yield from _merge_and_tidy(peer, store, record_key, entered, now)
+        for _ in range(_LOOKS):
+            if alerts.sender_of(record, key) == me or (yield Ask(lambda: store.get(key))):
+                break
+            yield Wait(_PAUSE)
+    memory = Memory(store, key, lasting=True, seed=key)
+    return (yield from desk.way.send(peer, text, memory=memory, tag=tag, reply_id=reply_id))
 
 
 def _merge_and_tidy(

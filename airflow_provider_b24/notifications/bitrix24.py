@@ -41,7 +41,7 @@ class Bitrix24Notifier(BaseNotifier):
     message that is there already. Where the task or DAG has the same notifier as its ``on_success_callback``, its
     first success afterwards is told as a reply.
 
-    Nothing is raised, and a call takes 25 s at most: what is not sent is told in the log.
+    Nothing is raised, and a call takes a minute at most: what is not sent is told in the log.
 
     :param dialog_id: where to tell it: ``chat2935``, ``sg17``, ``13``, ``deal:1663`` … Templated.
     :param channel: ``chat``, the default; or ``notify``: a notification for the person ``user_id``.

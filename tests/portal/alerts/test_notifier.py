@@ -281,7 +281,7 @@ def test_a_message_that_was_not_seen_is_not_waited_for(portal, tell, clock):
     portal.faults.add(Fault("reset", "im.dialog.messages.get", skip=1, times=None))
     with pytest.raises(Bitrix24Error) as caught:
         tell(failure())
-    assert clock.now - began < 26
+    assert clock.now - began <= 60
     assert isinstance(caught.value, OutcomeUnknownError) or "not sent" in str(caught.value)
 
 
