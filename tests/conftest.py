@@ -30,6 +30,20 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["B24_LEDGER_DIR"] = os.path.join(AIRFLOW_HOME, "ledger")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--b24-schemas",
+        metavar="DIR",
+        default=os.environ.get("B24_SCHEMAS", ""),
+        help="the vendor's schemas, _assets/simulator/spec/methods of its documentation, to compare with",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    folder = config.getoption("b24_schemas")
+    return f"vendor's schemas: {folder or 'not given (--b24-schemas=DIR); what is sent is not compared with them'}"
+
+
 def pytest_collection_finish() -> None:
     # Airflow and the collected tests are a million objects that stay: nobody need look through them for garbage.
     gc.collect()
