@@ -155,7 +155,7 @@ def _conn_fields() -> dict[str, Any]:
         "deadline": {
             "label": "Deadline (s)",
             "schema": {"type": ["number", "null"], "minimum": 1},
-            "description": "How long an exchange may take in all, large files included. Default 300.",
+            "description": "How long an exchange may take in all. Default 300; a file's own time comes on top of it.",
         },
         "max_response_mb": {
             "label": "Largest answer (MB)",

@@ -139,11 +139,18 @@ def _writer(source: Any) -> tuple[str, tuple[str, ...], Write] | None:
         return "table.csv", _TABLES, partial(_write_polars, source)
     if "pyarrow" in roots and hasattr(source, "to_pandas"):
         return "table.csv", _TABLES, partial(_write_arrow, source)
+    if "airflow_provider_b24" in roots and callable(getattr(source, "csv", None)):
+        # What text.table() makes.
+        return "table.csv", _TABLES[:1], partial(_write_ours, source)
     if callable(getattr(source, "savefig", None)):
         return "figure.png", _FIGURES[:5], partial(_write_matplotlib, source)
     if "plotly" in roots and callable(getattr(source, "to_image", None)):
         return "figure.png", _FIGURES, partial(_write_plotly, source)
     return None
+
+
+def _write_ours(table: Any, ending: str, buffer: BytesIO) -> None:
+    buffer.write(table.csv())
 
 
 def _write_pandas(table: Any, ending: str, buffer: BytesIO) -> None:

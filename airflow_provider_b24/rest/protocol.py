@@ -385,6 +385,14 @@ def _unreadable(method: str, response: Response, what: str) -> Bitrix24Error:
     status = response.status
     if status == 429:
         return QueryLimitError(text, method=method, status=status, retry_after=_retry_after(response))
+    if status == 413:
+        return UnexpectedReplyError(
+            text,
+            method=method,
+            status=status,
+            advice="The portal's web server, or a proxy before it, takes no request so large: send less, or have its "
+            "limit raised.",
+        )
     if status < 300 or status >= 500 or status == 408:
         return OutcomeUnknownError(text, method=method, status=status, retry_after=_retry_after(response))
     return UnexpectedReplyError(text, method=method, status=status)

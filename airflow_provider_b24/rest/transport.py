@@ -223,8 +223,12 @@ class SecretsOff(logging.Filter):
 
 def cut_short(*, late: bool) -> Failure:
     """A request with files in it that did not get to its end, so that the portal can not have read it."""
-    why = "the line stood still" if late else "the connection broke off"
-    return Failure(f"{why} while a file was being sent", sent=False)
+    if late:
+        return Failure("the line stood still while a file was being sent", sent=False)
+    return Failure(
+        "the connection broke off while a file was being sent; so do web servers that take no request so large",
+        sent=False,
+    )
 
 
 def describe(error: BaseException, *, sent: bool, waited: float, late: float | None = None) -> Failure:

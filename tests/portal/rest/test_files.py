@@ -149,7 +149,6 @@ def test_a_web_server_that_takes_no_request_so_large(driver: MakeDriver) -> None
     with (
         Scripted([Compute(lambda _: page(413))]) as server,
         driver(webhook_peer(server.url)) as client,
-        pytest.raises(UnexpectedReplyError) as caught,
+        pytest.raises(UnexpectedReplyError, match=r"HTTP 413: .* takes no request so large: send less"),
     ):
         client.call(upload(MEGABYTE))
-    assert caught.value.status == 413

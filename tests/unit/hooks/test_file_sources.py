@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_b24.chat import text
 from airflow_provider_b24.chat.files import LARGEST, File
 from airflow_provider_b24.hooks.file_sources import check_source, file_of
 from airflow_provider_b24.rest.errors import ConfigurationError, FileError
@@ -53,6 +54,14 @@ def test_a_file_is_one():
     assert file_of(file) is file
     assert (file_of(file, "b.txt").name, content(file_of(file, "b.txt"))) == ("b.txt", b"text")
     assert "text" not in repr(file)
+
+
+def test_a_table_of_ours():
+    made = text.table([{"sum": 5}], title="Revenue")
+    file = file_of(made)
+    assert (file.name, content(file)) == ("table.csv", made.csv())
+    with pytest.raises(ConfigurationError, match=r"It can be written as \.csv\."):
+        check_source(made, "a.xlsx")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
