@@ -286,6 +286,7 @@ def _is_gone(peer: Peer, dialog: str, message_id: int) -> Generator[Step, Any, b
 
     found = yield from resolve(peer, dialog)
     bound: int | None = None
+    link: int | None = None
     for _ in range(_MOST_PAGES):
         params: dict[str, Any] = {"DIALOG_ID": found, "LIMIT": _PAGE}
         reply: Any = yield from converse(
@@ -298,11 +299,14 @@ def _is_gone(peer: Peer, dialog: str, message_id: int) -> Generator[Step, Any, b
         if message_id in shown:
             held = shown[message_id].get("params")
             return isinstance(held, Mapping) and held.get("IS_DELETED") == "Y"
+        if link is not None and link not in shown:
+            # Messages were deleted while it was read.
+            return False
         ids = sorted(shown)
         if len(ids) < 2 or ids[0] < message_id:
             return True
         # Pages overlap by a message: one that is asked for by the id of a deleted message is empty, like the last.
-        bound = ids[1]
+        link, bound = ids[0], ids[1]
     return False
 
 

@@ -228,6 +228,27 @@ class TestDelete:
             portal.company.edit_window = None
         assert not found(portal, message_id).deleted
 
+    def test_far_back_but_there(self, face, portal):
+        message_id = posted(portal)
+        for number in range(120):
+            posted(portal, 2, f"later {number}")
+        portal.faults.add(Fault("error", "im.message.delete", code="CANT_EDIT_MESSAGE", status=403))
+        with pytest.raises(NotEditableError):
+            face.delete_message(message_id, dialog_id=CHAT)
+        assert methods(portal).count("im.dialog.messages.get") == 3
+
+    def test_a_dialog_that_changes_while_it_is_read_tells_nothing(self, face, portal):
+        message_id = posted(portal)
+        for number in range(60):
+            posted(portal, 2, f"later {number}")
+        chat = portal.chat(CHAT)
+        portal.faults.add(Fault("error", "im.message.delete", code="CANT_EDIT_MESSAGE", status=403))
+        # The messages at the border of the first page are removed after it was read.
+        portal.on_call = lambda call: call.method.endswith("messages.get") and chat.messages.__delitem__(slice(5, 20))
+        with pytest.raises(NotEditableError):
+            face.delete_message(message_id, dialog_id=CHAT)
+        assert not found(portal, message_id).deleted
+
     def test_a_bots_private_talk_is_not_taken_for_the_accounts(self, face, portal, connect):
         connect(portal.bot_connection())
         with pytest.raises(NotEditableError):

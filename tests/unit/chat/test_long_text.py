@@ -108,6 +108,25 @@ def test_a_text_that_changes_after_all_of_it_was_posted_is_not_posted_again():
     assert texts(dialog) == PARTS
 
 
+def test_a_cleared_task_goes_its_own_way():
+    dialog, store = Dialog(), new_store()
+    first = run(dialog, posting(dialog, lasting(store), message=LONG, long_text="split"))
+    assert run(dialog, posting(dialog, lasting(store, life="3", any_life=True), message="short")) == first
+    run(dialog, posting(dialog, lasting(store, life="3"), message="short"))
+    assert texts(dialog) == [*PARTS, "short"]
+
+
+def test_without_a_store_a_retry_finds_each_part_in_the_dialog():
+    dialog = Dialog(["none", "reset before"])
+    since = dialog.clock.time()
+    with pytest.raises(Killed):
+        run(dialog, posting(dialog, Memory(), message=LONG, long_text="split"), kill_at=24)
+    assert texts(dialog) == PARTS[:1]
+    first = run(dialog, posting(dialog, Memory(since=since), message=LONG, long_text="split"))
+    assert texts(dialog) == PARTS
+    assert first == dialog.of()[0]["id"]
+
+
 @pytest.mark.parametrize("long_text", ["file", "split"])
 def test_a_short_text_that_was_posted_is_not_posted_again_when_it_is_long(long_text):
     dialog, store = Dialog(), new_store()
