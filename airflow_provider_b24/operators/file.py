@@ -34,8 +34,8 @@ class FileUploadOperator(DefersAtLimit):
         ``group:133``, ``user:anna@example.com``. Templated.
     :param file: a path; the URL of an object (``s3://my_conn@bucket/report.csv``) or an ``ObjectStoragePath``; a table
         of pandas, polars or pyarrow that another task returned; bytes, or a figure of matplotlib or plotly. (Those
-        Airflow passes from task to task only with an XCom backend that can: post them with ``hook.send_file`` where they
-        are made.) At most 100 MB. Templated.
+        Airflow passes from task to task only with an XCom backend that can: post them with ``hook.send_file`` where
+        they are made.) At most 100 MB. Templated.
     :param files: several of these, for one message, instead of ``file``. Templated.
     :param name: of the file in the dialog; its ending decides the format of a table (``.csv``, ``.xlsx``, ``.parquet``)
         or figure (``.png``, ``.svg``, ``.pdf``, ``.jpg``). Default: that of the path, ``table.csv`` or ``figure.png``.
