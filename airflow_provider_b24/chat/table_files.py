@@ -32,11 +32,12 @@ def check_table_name(value: object, argument: str = "file_name") -> str:
     return name
 
 
-def write(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], language: str = "en") -> None:
+def write(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]], language: str = "en") -> None:
     """Write rows to a file; its ending is the format.
 
     ``.csv`` and ``.xlsx`` are written row by row, however many there are; ``.parquet`` is put together in memory.
 
+    :param columns: their names; without them there is no heading, and columns of ``.parquet`` are numbered.
     :param language: for ``.csv``, see :func:`~airflow_provider_b24.chat.tables.csv_chunks`.
     :raises ConfigurationError: if the library for the format is missing.
     :raises FileError: for more than a portal or Excel takes.
@@ -50,7 +51,7 @@ def write(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], lang
         _write_parquet(path, columns, rows)
 
 
-def _write_csv(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], language: str) -> None:
+def _write_csv(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]], language: str) -> None:
     from airflow_provider_b24.chat.tables import csv_chunks
 
     size = 0
@@ -63,7 +64,7 @@ def _write_csv(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]],
             out.write(chunk)
 
 
-def _write_xlsx(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write_xlsx(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> None:
     try:
         from openpyxl import Workbook  # type: ignore[import-untyped]
         from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
@@ -86,7 +87,8 @@ def _write_xlsx(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         made.data_type = "s"
         return made
 
-    sheet.append([cell(name) for name in columns])
+    if columns is not None:
+        sheet.append([cell(name) for name in columns])
     for number, row in enumerate(rows, 2):
         if number > _MOST_XLSX_ROWS:
             raise _too_much(f"there are more than {_MOST_XLSX_ROWS - 1:,} rows", "A sheet of Excel has no more")
@@ -109,7 +111,7 @@ def _plain(value: Any) -> Any:
     return cells.words(value)
 
 
-def _write_parquet(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write_parquet(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> None:
     try:
         import pyarrow  # type: ignore[import-not-found]
         from pyarrow import parquet
@@ -119,7 +121,8 @@ def _write_parquet(path: str, columns: Sequence[str], rows: Iterable[Sequence[An
         missing = False
     if missing:
         raise _missing(".parquet", "pyarrow")
-    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    values = list(zip(*rows, strict=True)) or [()] * len(columns or ())
+    columns = [str(number) for number in range(1, len(values) + 1)] if columns is None else columns
     arrays = [pyarrow.array([cells.known(value) for value in column]) for column in values]
     parquet.write_table(pyarrow.Table.from_arrays(arrays, names=list(columns)), path)
 

@@ -87,19 +87,29 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def attach(self) -> list[dict[str, Any]] | None:
+    def first(self, count: int) -> Table:
+        """A table of its first rows."""
+        return Table(self.columns, self.rows[:count], self.title, self.language)
+
+    def width(self) -> int:
+        """How many letters of one width the widest line of :meth:`text` takes."""
+        return max(map(width, self.text().split("\n")))
+
+    def attach(self, *, titled: bool = True) -> list[dict[str, Any]] | None:
         """The table as an attachment, for ``attach``; None where it does not fit.
 
         Two columns are rows of a grid. More are a line of cells for each row, each under its column's name, for the
         portal's grids know no others; on a phone they stand one below the other. It fits with at most 30 rows, 5
         columns that have room side by side, 300 characters in a cell, and 60,000 in all.
+
+        :param titled: whether the title stands over it. Default True.
         """
         if len(self) > MOST_ROWS or self._count > MOST_COLUMNS:
             return None
         shown = self._shown
         if any(len(cell) > LONGEST_CELL for row in shown for cell in row):
             return None
-        blocks: list[dict[str, Any]] = [{"MESSAGE": f"[b]{escape(self.title)}[/b]"}] if self.title else []
+        blocks: list[dict[str, Any]] = [{"MESSAGE": f"[b]{escape(self.title)}[/b]"}] if self.title and titled else []
         if not self.rows:
             return [*blocks, {"MESSAGE": self._language.empty}]
         names = [escape(name) for name in self.columns or ()]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from airflow_provider_b24.hooks.editing import EditingCalls
-from airflow_provider_b24.hooks.files import FileCalls
 from airflow_provider_b24.hooks.indicator import TypingCalls
 from airflow_provider_b24.hooks.notifications import NotificationCalls
 from airflow_provider_b24.hooks.people import PeopleCalls
+from airflow_provider_b24.hooks.tables import TableCalls
 
 
-class Bitrix24Hook(TypingCalls, EditingCalls, FileCalls, NotificationCalls, PeopleCalls):
+class Bitrix24Hook(TypingCalls, EditingCalls, TableCalls, NotificationCalls, PeopleCalls):
     """Calls the REST of a Bitrix24 portal: webhook or OAuth application, synchronous or asynchronous.
 
     A hook keeps its connections and may be shared by threads. Use it as a context manager, or :meth:`close`

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_b24.chat.cells import language_of
 from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.files import check_file_text
-from airflow_provider_b24.chat.table_files import check_table_name
+from airflow_provider_b24.chat.table_files import check_table_name, write
+from airflow_provider_b24.chat.table_message import SendAs, check_send_as
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
@@ -25,34 +26,23 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_b24.chat.tables import Table
-
-# A table that is longer or wider is read in a file, not in a chat: rows, and letters of one width.
-MOST_ROWS = 50
-WIDEST = 72
-# Of what is a file as well, a message shows so many rows.
-SHOWN_ROWS = 10
 _FETCHED = 1000
 
-_WAYS = ("auto", "table", "file", "both")
 _EMPTY = ("send", "skip", "fail")
-_WORDS = {
-    "en": ("The query returned no rows.", "Rows: {}", "… the first {} of {} rows"),
-    "ru": ("Запрос не вернул строк.", "Строк: {}", "… первые {} строк из {}"),
-}
+_NO_ROWS = {"en": "The query returned no rows.", "ru": "Запрос не вернул строк."}
 
 
 @dataclass
 class _Result:
-    """What a query returned.
+    """What is posted of a query's result.
 
-    :ivar rows: all of them, or the first.
-    :ivar path: of the file with all, where one was written.
+    :ivar count: how many rows there are.
+    :ivar path: of the file with all of them, where one was written.
     """
 
-    columns: list[str]
-    rows: list[tuple[Any, ...]]
-    count: int
+    text: str
+    attach: list[dict[str, Any]] | None = None
+    count: int = 0
     path: str | None = None
 
 
@@ -112,7 +102,7 @@ class SqlToDialogOperator(DefersAtLimit):
         database: str | None = None,
         title: str | None = None,
         message: str | None = None,
-        send_as: Literal["auto", "table", "file", "both"] = "auto",
+        send_as: SendAs = "auto",
         file_name: str = "result.csv",
         empty: Literal["send", "skip", "fail"] = "send",
         language: str = "en",
@@ -143,9 +133,9 @@ class SqlToDialogOperator(DefersAtLimit):
         check_unless_template(check_table_name, file_name)
         check_unless_template(check_file_text, message)
         language_of(language)
-        for name, value, allowed in (("send_as", send_as, _WAYS), ("empty", empty, _EMPTY)):
-            if value not in allowed:
-                raise ConfigurationError(f"{name} is {value!r}", advice=f"It can be {', '.join(map(repr, allowed))}.")
+        check_send_as(send_as)
+        if empty not in _EMPTY:
+            raise ConfigurationError(f"empty is {empty!r}", advice=f"It can be {', '.join(map(repr, _EMPTY))}.")
         if is_known(sql) and (not sql or (isinstance(sql, str) and not sql.strip())):
             raise ConfigurationError("sql is empty", advice="Give a query, or the name of a .sql file.")
 
@@ -172,12 +162,11 @@ class SqlToDialogOperator(DefersAtLimit):
 
                     file = File.of_path(result.path, self.file_name)
                     message_id = hook.post_file_once(
-                        memory, self.dialog_id, file, message=self._text_with_file(result), as_bot=self.as_bot
+                        memory, self.dialog_id, file, message=result.text, as_bot=self.as_bot
                     ).message_id
                 else:
-                    message, attach = self._message(result)
                     message_id = hook.post_once(
-                        memory, self.dialog_id, message=message, attach=attach, as_bot=self.as_bot
+                        memory, self.dialog_id, message=result.text, attach=result.attach, as_bot=self.as_bot
                     )
                 self.log.info("Posted message %s with %s rows in %s", message_id, result.count, self.dialog_id)
             show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=self.as_bot)
@@ -214,91 +203,35 @@ class SqlToDialogOperator(DefersAtLimit):
 
     def _taken(self, cursor: Any, folder: str) -> _Result | None:
         """What a cursor has, read while the database is connected; None after a statement that returns no rows."""
+        from airflow_provider_b24.chat.table_message import MOST_ROWS, in_message, too_much, with_file, worded
+        from airflow_provider_b24.chat.tables import table
+
         if getattr(cursor, "description", None) is None:
             return None
         columns = [str(column[0]) for column in cursor.description]
         rows = _fetched(cursor)
         most = _FETCHED if self.send_as == "table" else MOST_ROWS
         first = list(islice(rows, most + 1))
-        result = _Result(columns, first, len(first))
-        whole = len(first) <= most
-        if not first or (whole and self.send_as == "auto" and self._fits(result)):
-            return result
+        head = table(first, columns=columns, title=self.title, language=self.language)
+        if not first:
+            return _Result(worded(head, self.message, _NO_ROWS[self.language.lower()[:2]]))
+        if self.send_as in ("auto", "table") and len(first) <= most:
+            found = in_message(head, self.message, large=self.send_as == "table")
+            if found is not None:
+                return _Result(*found, count=len(first))
         if self.send_as == "table":
-            if whole and self._fits(result, wide=True):
-                return result
-            raise ConfigurationError(
-                f"the result has {len(first):,} rows{'' if whole else ' or more'}, too much for a message",
-                advice="Let the query return less, or a file be sent: send_as='auto'.",
-            )
-        from airflow_provider_b24.chat.table_files import write
-
-        result.count = 0
-        result.path = os.path.join(folder, f"result{os.path.splitext(self.file_name)[1]}")
+            raise too_much(len(first), more=len(first) > most)
+        path = os.path.join(folder, f"result{os.path.splitext(self.file_name)[1]}")
+        count = 0
 
         def counted() -> Iterator[tuple[Any, ...]]:
-            for row in chain(first, rows):
-                result.count += 1
+            nonlocal count
+            for count, row in enumerate(chain(first, rows), 1):  # noqa: B007
                 yield row
 
-        write(result.path, columns, counted(), self.language)
-        return result
-
-    def _fits(self, result: _Result, *, wide: bool = False) -> bool:
-        """Whether the rows can be a message.
-
-        :param wide: however wide they are.
-        """
-        from airflow_provider_b24.chat.columns import width
-        from airflow_provider_b24.chat.message import LONGEST_TEXT
-
-        message, attach = self._message(result)
-        if attach is not None:
-            return True
-        lines = self._table(result.rows, result.columns).text().split("\n")
-        return len(message) <= LONGEST_TEXT and (wide or max(map(width, lines)) <= WIDEST)
-
-    def _table(self, rows: list[tuple[Any, ...]], columns: list[str]) -> Table:
-        from airflow_provider_b24.chat.tables import table
-
-        return table(rows, columns=columns, language=self.language)
-
-    def _message(self, result: _Result) -> tuple[str, list[dict[str, Any]] | None]:
-        """The text of a message with the table, and its attachment; without one, the table is in the text."""
-        from airflow_provider_b24.chat.text import code
-
-        if not result.rows:
-            return self._text(self._word(0)), None
-        table = self._table(result.rows, result.columns)
-        attach = table.attach()
-        return self._text("" if attach else code(table.text())), attach
-
-    def _text_with_file(self, result: _Result) -> str:
-        from airflow_provider_b24.chat.message import LONGEST_TEXT
-        from airflow_provider_b24.chat.text import code
-
-        count = self._number(result.count)
-        if self.send_as == "both":
-            few = result.rows[:SHOWN_ROWS]
-            rest = self._word(2).format(len(few), count) if result.count > len(few) else ""
-            text = self._text(code(self._table(few, result.columns).text()), rest)
-            if len(text) <= LONGEST_TEXT:
-                return text
-        return self._text(self._word(1).format(count))
-
-    def _text(self, *parts: str) -> str:
-        from airflow_provider_b24.chat.text import bold
-
-        title = bold(self.title) if self.title else ""
-        return "\n".join(part for part in (title, self.message or "", *parts) if part)
-
-    def _word(self, index: int) -> str:
-        return _WORDS[self.language.lower()[:2]][index]
-
-    def _number(self, count: int) -> str:
-        from airflow_provider_b24.chat.cells import column
-
-        return column([count], language_of(self.language))[0]
+        write(path, columns, counted(), self.language)
+        text = with_file(head, self.message, count=count, shown=self.send_as == "both")
+        return _Result(text, count=count, path=path)
 
     def _end_if_empty(self) -> None:
         if self.empty == "send":

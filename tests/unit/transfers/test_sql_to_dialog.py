@@ -194,9 +194,9 @@ def test_a_file_of_few_rows(portal, context):
 
 
 def test_a_table_that_is_too_much_is_refused_without_retries(portal, context):
-    with pytest.raises(AirflowFailException, match="the result has 1,001 rows or more, too much for a message"):
+    with pytest.raises(AirflowFailException, match="the table has 1,001 rows or more, too much for a message"):
         sent(MANY.format(2000), send_as="table").execute(context)
-    with pytest.raises(AirflowFailException, match="the result has 900 rows, too much for a message"):
+    with pytest.raises(AirflowFailException, match="the table has 900 rows, too much for a message"):
         sent(MANY.format(900).replace("'строка '", "hex(zeroblob(20))"), send_as="table").execute(context)
     assert portal.messages("chat2935") == []
     # but it may be longer and wider than people like
