@@ -172,9 +172,16 @@ class Run:
         return self.client.request("GET", f"{self._path}/taskInstances/{task_id}/xcomEntries/return_value").ok
 
     def links(self, task_id: str) -> dict[str, str]:
-        """The buttons of a task in the UI, by the words on them, with where they lead."""
-        found = self.client.get(f"{self._path}/taskInstances/{task_id}/links")["extra_links"]
-        return {name: url for name, url in found.items() if url}
+        """The buttons of a task in the UI, by the words on them, with where they lead; at least one.
+
+        A task says where they lead when its state is known already.
+        """
+
+        def shown() -> dict[str, str]:
+            found = self.client.get(f"{self._path}/taskInstances/{task_id}/links")["extra_links"]
+            return {name: url for name, url in found.items() if url}
+
+        return until(shown, f"the links of {task_id} of {self!r}", 10)
 
     def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """What the UI shows as the task's log."""

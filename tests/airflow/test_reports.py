@@ -113,4 +113,3 @@ def test_links_lead_to_the_message_and_to_what_the_chat_is_about(reports: Report
         f"&IM_MESSAGE={message.id}",
         "CRM card in Bitrix24": f"{reports.portal.url}/crm/deal/details/{DEAL}/",
     }
-    assert reports.run.links("forbidden") == {}
