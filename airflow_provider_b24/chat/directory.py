@@ -7,7 +7,7 @@ A reference names them: ``user:13``, ``user:anna@example.com``, ``user:Anna Petr
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,7 @@ def find_person(
 
 def find_people(
     peer: Peer,
-    references: Iterable[str],
+    references: Collection[str],
     *,
     named: bool,
     patience: Patience | None = None,

@@ -14,7 +14,6 @@ from airflow.sdk import BaseOperator, task
 
 from airflow_provider_b24.chat.bots import Profile, every, new_token, register, unregister
 from airflow_provider_b24.chat.files import File
-from airflow_provider_b24.chat.people import with_mentions
 from airflow_provider_b24.chat.typing import Bot
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.notifications.bitrix24 import Bitrix24Notifier
@@ -132,7 +131,7 @@ def addressees(portal: FakePortal) -> None:
         for one in ("deal:1663", "task:8293", "group:133", *people, "responsible:task:8293"):
             hook.dialog_id(one)
         hook.mention("responsible:deal:1")
-        hook.get_conn().run(partial(with_mentions, text="@department:Accounting @anna@example.com"))
+        hook.send_message(CHAT, "@department:Accounting @anna@example.com", mentions=True)
 
 
 def reading(_: FakePortal) -> None:
