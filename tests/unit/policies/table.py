@@ -38,6 +38,7 @@ PROVOKED: dict[type[Bitrix24Error], Any] = {
     errors.AuthenticationError: error(401, "NO_AUTH_FOUND"),
     errors.TokenExpiredError: error(401, "expired_token"),
     errors.AccessDeniedError: error(403, "ACCESS_ERROR"),
+    errors.NotEditableError: error(403, "CANT_EDIT_MESSAGE"),
     errors.NotFoundError: error(404, "NOT_FOUND"),
     errors.RequestRefusedError: error(400, "X"),
     errors.PortalBlockedError: error(503, "OVERLOAD_LIMIT"),
@@ -54,6 +55,7 @@ MADE: dict[type[Bitrix24Error], tuple[str, Callable[[], Bitrix24Error]]] = {
     errors.ConfigurationError: ("no", lambda: errors.ConfigurationError("params")),
     errors.LowBucketError: ("no", lambda: errors.LowBucketError("skipped")),
     errors.DeliveryUnknownError: ("looked for in the dialog first", lambda: errors.DeliveryUnknownError("lost")),
+    errors.FileError: ("no", lambda: errors.FileError("no such file")),
     errors.IncompleteReplyError: ("reads", lambda: errors.IncompleteReplyError("short")),
     errors.NotExecutedError: ("no", lambda: errors.NotExecutedError("after another")),
 }
