@@ -125,6 +125,17 @@ def test_typing_goes_before_each_message_but_any_methods(ran: tuple[dict[str, st
     assert re.fullmatch(r"Mt+Mt+Mt+Mt+M", order), order
 
 
+def test_message_thread_is_one(ran: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = ran
+    first, protocol, file = portal.messages("sg17")
+    assert first.text.endswith("is [B]done[/B]")
+    assert first.reactions == {"like": [1]}
+    assert protocol.params["REPLY_ID"] == first.id
+    assert "Protocol[/b]" in protocol.text
+    (card,) = file.files
+    assert portal.company.files[card["id"]].content.decode("utf-8-sig").startswith("# Protocol\n\n**All** rows")
+
+
 @pytest.fixture(scope="module")
 def weekly_report() -> dict[str, Any]:
     """The names in the module of the DAG."""
