@@ -134,7 +134,7 @@ def _conn_fields() -> dict[str, Any]:
         "bot_id": {
             "label": "Bot: id",
             "schema": {"type": ["integer", "null"], "minimum": 1},
-            "description": "To speak as a chat bot.",
+            "description": "To speak as a chat bot. This registers one: airflow bitrix24 bot register CONN_ID --name …",
         },
         "bot_token": {
             "label": "Bot: token",

@@ -57,7 +57,7 @@ class Card:
 
 def new_token() -> str:
     """A token for a bot that is to be registered; the portal takes up to 40 characters."""
-    return secrets.token_urlsafe(24)
+    return secrets.token_hex(16)
 
 
 def register(peer: Peer, *, profile: Profile, token: str | None) -> Generator[Step, Any, Card]:

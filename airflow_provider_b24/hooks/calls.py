@@ -203,7 +203,8 @@ class RestCalls(BaseHook):
         if as_bot and bot is None:
             raise ConfigurationError(
                 f"as_bot is set, and the connection {self.bitrix24_conn_id!r} has no bot",
-                advice="Give bot_id and bot_token in the connection, or leave as_bot out.",
+                advice=f"Register one: airflow bitrix24 bot register {self.bitrix24_conn_id} --name … "
+                "Or leave as_bot out.",
             )
         return bot
 

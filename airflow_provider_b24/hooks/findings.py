@@ -66,15 +66,15 @@ IM = Scope(
 USER = Scope(
     "user",
     "naming a dialog by a person's e-mail address",
-    "user:anna@example.com and names as addressees and in mentions",
+    "persons by e-mail address (user:anna@example.com) or name, as addressees and in mentions",
     ("user_basic",),
 )
-IMBOT = Scope("imbot", "speaking as a chat bot", "all of them, where the connection has a bot")
+IMBOT = Scope("imbot", "speaking as a chat bot", "all operators, where the connection has a bot")
 # Only for some.
 OTHERS = (
     Scope("disk", "files the older way", "FileUpload with several files in a message, or on a portal without im.v2"),
-    Scope("crm", "deals, leads, contacts", "the person who is responsible for a deal; RestOperator with crm.*"),
-    Scope("task", "tasks", "the person who is responsible for a task; RestOperator with tasks.*"),
+    Scope("crm", "deals, leads, contacts", "the person responsible for a deal; RestOperator with crm.*"),
+    Scope("task", "tasks", "the person responsible for a task; RestOperator with tasks.*"),
 )
 
 # Methods that an older portal does not have, and what goes without.
@@ -214,9 +214,10 @@ def of_scopes(granted: Collection[str], *, bot: bool) -> list[Finding]:
     found = [Finding("ok", "scopes", f"granted: {', '.join(sorted(granted)) or 'none'}")]
     for scope in missing(needed(bot=bot), granted):
         severity: Severity = "warning" if scope is USER else "error"
-        found.append(Finding(severity, "scopes", f"{scope.name} is missing, for {scope.users}", add))
+        found.append(Finding(severity, "scopes", f"{scope.name} is missing, needed for {scope.users}", add))
     for scope in missing(OTHERS, granted):
-        found.append(Finding("note", "scopes", f"{scope.name} is missing, for {scope.users}", "Add it if you need it."))
+        text = f"{scope.name} is missing, needed for {scope.users}"
+        found.append(Finding("note", "scopes", text, "Add it if you need it."))
     return found
 
 
@@ -318,7 +319,7 @@ def of_bot(bot: Bot | None, card: Card | None, conn_id: str) -> Finding:
         )
     if card.chats == 0:
         return Finding("warning", "bot", f"{who} is in no chat", "Add it to the chats in which it is to speak.")
-    chats = "" if card.chats is None else f", in {card.chats} chats"
+    chats = "" if card.chats is None else f", in {card.chats} chat{'' if card.chats == 1 else 's'}"
     return Finding("ok", "bot", f"{who}{chats}")
 
 

@@ -120,8 +120,8 @@ class TypingCalls(MessageCalls):
         if status is not None and bot is None:
             raise ConfigurationError(
                 f"status is {status!r}, and the connection {self.bitrix24_conn_id!r} has no bot to show it",
-                advice="Only a chat bot can show a status: give bot_id and bot_token in the connection, or leave "
-                "status out.",
+                advice="Only a chat bot can show a status. Register one: airflow bitrix24 bot register "
+                f"{self.bitrix24_conn_id} --name … Or leave status out.",
             )
         return signal(dialog_id, bot=bot, status=status, duration=duration or LASTS)
 

@@ -232,7 +232,10 @@ def _address(host: str, port: int | None, schema: str | None) -> Address:
 def _bot(extra: Mapping[str, Any]) -> Bot | None:
     if "bot_id" not in extra:
         if "bot_token" in extra:
-            raise ConfigurationError("the connection has a bot_token without a bot_id", advice="Give both, or neither.")
+            raise ConfigurationError(
+                "the connection has a bot_token without a bot_id",
+                advice="Give both, or neither; airflow bitrix24 bot register makes a bot and enters both.",
+            )
         return None
     token = extra.get("bot_token")
     return Bot(_whole("bot_id", extra["bot_id"]), str(token) if token else None)

@@ -131,7 +131,7 @@ def test_missing_scopes(portal, connect):
     connect(portal.bot_connection())
     found = diagnose()
     assert troubles(found) == [("error", "scopes"), ("warning", "scopes"), ("error", "scopes"), ("error", "bot")]
-    assert "im is missing, for MessageAdd" in words(found)
+    assert "im is missing, needed for MessageAdd" in words(found)
     assert "insufficient_scope" in words(found)
 
 
@@ -290,3 +290,21 @@ def test_a_table_shows_what_is_in_square_brackets(portal, connect, capsys):
     status, out = run(capsys, output="table")
     assert status == 1
     assert "[core]" in out
+
+
+@pytest.mark.parametrize("kind", ["connection", "bot_connection", "oauth_connection"])
+def test_a_portal_that_repeats_what_it_was_told(portal, connect, kind, capsys):
+    connection = getattr(portal, kind)()
+    connect(connection)
+    secrets = {value for name, value in connection["extra"].items() if name.endswith(("token", "secret"))}
+    secrets |= {connection["password"]} if "password" in connection else set()
+    for method in ("profile", "scope", "imbot.v2.Bot.get"):
+        for in_batch in (True, False):
+            portal.faults.add(
+                Fault("error", method, times=None, code="TOLD", description=" ".join(secrets), in_batch=in_batch)
+            )
+    status, out = run(capsys)
+    assert status == 1
+    assert "TOLD" in out
+    assert secrets
+    assert [secret for secret in secrets if secret in out] == []

@@ -115,7 +115,7 @@ def test_as_a_bot(portal, connect, context):
 
 
 def test_a_status_without_a_bot(portal, context):
-    with pytest.raises(AirflowFailException, match=r"'bitrix24_default' has no bot.*give bot_id and bot_token"):
+    with pytest.raises(AirflowFailException, match=r"'bitrix24_default' has no bot.*Register one"):
         writing(status="CALCULATING").execute(context)
     with pytest.raises(AirflowFailException, match=r"as_bot is set, and the connection 'bitrix24_default' has no bot"):
         writing(task_id="as_bot", as_bot=True).execute(context)

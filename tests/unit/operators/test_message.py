@@ -186,7 +186,7 @@ def test_a_bot_in_a_workgroup(portal, context, connect):
 
 def test_as_a_bot_that_there_is_not(portal, context):
     with pytest.raises(
-        AirflowFailException, match=r"has no bot\. Give bot_id and bot_token in the connection, or leave"
+        AirflowFailException, match=r"has no bot\. Register one: airflow bitrix24 bot register bitrix24_def"
     ):
         message(as_bot=True).execute(context)
     assert portal.calls == []
