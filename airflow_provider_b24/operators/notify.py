@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,15 +23,15 @@ if TYPE_CHECKING:
 class NotifyOperator(DefersAtLimit):
     """Notify a person with ``im.notify``: in the portal's notification centre, without a chat.
 
-    With a ``tag`` the notification replaces the person's earlier one with the same tag, and the task may be repeated:
-    there is one notification at any time. Without, a task whose answer is lost fails at once, without retries, for
-    nobody can tell whether it was sent; and a task that is killed and tried again notifies again.
+    There is one notification for each task instance: it has a tag, by which one that is sent again, after a lost answer
+    or by a retry, replaces the one before. A cleared task notifies anew.
 
     :param user_id: whom: ``13`` or ``user:anna@example.com``. Templated.
     :param message: the text, with BBCode. Templated.
     :param type: ``USER``: from the account behind the connection, the default; ``SYSTEM``: from nobody.
     :param message_out: the text for e-mail and the like. Templated.
-    :param tag: see above. Templated.
+    :param tag: replaces the notification that had the same tag before, whichever task or person it was for. Default:
+        one of the task instance's own. Templated.
     :param sub_tag: a second tag, which replaces nothing. Templated.
     :param attach: blocks to attach, as Python objects. Templated.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
@@ -86,10 +88,20 @@ class NotifyOperator(DefersAtLimit):
                 self.message,
                 type=self.type,
                 message_out=self.message_out,
-                tag=self.tag,
+                tag=self.tag or _own_tag(context, self.user_id),
                 sub_tag=self.sub_tag,
                 attach=self.attach,
             )
             show_person(self, hook, self.user_id)
         self.log.info("Sent notification %s to %s", notification, self.user_id)
         return notification
+
+
+def _own_tag(context: Context, user_id: int | str) -> str | None:
+    """The same for all tries of a task instance until it is cleared; None outside a task."""
+    ti: Any = context.get("ti")
+    if ti is None:
+        return None
+    # A clear raises max_tries, a retry leaves it as it is. A tag that two persons have would be taken from one of them.
+    parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.max_tries, str(user_id))
+    return f"airflow-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"

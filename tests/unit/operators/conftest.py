@@ -22,7 +22,7 @@ def dag():
 
 @pytest.fixture
 def context(dag):
-    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="typing", map_index=-1, try_number=1)
+    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="typing", map_index=-1, try_number=1, max_tries=0)
     return {"ti": ti, "task_instance": ti, "dag": dag, "run_id": "run", "params": {}}
 
 

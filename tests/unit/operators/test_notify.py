@@ -54,7 +54,6 @@ def test_who_is_notified_by_whom(portal, context, sender, user_id, of):
     (sent,) = portal.company.notifications
     assert (sent.id, sent.text, (sent.author_id, sent.user_id)) == (number, "text", of)
     assert sent.params["MESSAGE_OUT"] == "for e-mail"
-    assert "CLIENT_ID" not in sent.params
 
 
 def test_a_tag_replaces_the_earlier_one(portal, face):
@@ -79,8 +78,33 @@ def test_without_a_tag_nobody_sends_again(portal, context, face):
     with pytest.raises(OutcomeUnknownError, match="not sent again"):
         face.notify(2, "text")
     with pytest.raises(AirflowFailException, match="not sent again"):
-        notification().execute(context)
+        notification().execute({})
     assert len(portal.company.notifications) == 2
+
+
+def test_a_task_that_is_tried_again_replaces_what_it_has_sent(portal, context):
+    portal.faults.add(Fault("reset_after", method="im.notify"))
+    operator = notification()
+    first = operator.execute(context)
+    context["ti"].try_number = 2
+    operator.message = "later"
+    assert operator.execute(context) != first
+    assert [one.text for one in portal.company.notifications] == ["later"]
+
+
+@pytest.mark.parametrize(("other", "value"), [("max_tries", 1), ("run_id", "next"), ("map_index", 0), ("task_id", "b")])
+def test_another_task_or_one_that_was_cleared_notifies_anew(portal, context, other, value):
+    operator = notification()
+    operator.execute(context)
+    setattr(context["ti"], other, value)
+    operator.execute(context)
+    assert len(portal.company.notifications) == 2
+
+
+def test_nobody_takes_another_persons_notification(portal, context):
+    for person in (2, 3):
+        notification(task_id=f"notice_{person}", user_id=person).execute(context)
+    assert [one.user_id for one in portal.company.notifications] == [2, 3]
 
 
 def test_what_the_portal_does_not_send_is_an_error(portal, face):
