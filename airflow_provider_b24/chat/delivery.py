@@ -27,14 +27,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from airflow_provider_b24.chat.recognition import FileMark, Likeness, Marks, file_ids, marks_of, new_uuid, written_at
+from airflow_provider_b24.chat.looking import Sight, id_of, look, messages_of, page_of
+from airflow_provider_b24.chat.recognition import FileMark, Marks, marks_of, new_uuid
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
     DeliveryUnknownError,
     NotSentError,
-    OperatingLimitError,
     OutcomeUnknownError,
     UnexpectedReplyError,
 )
@@ -52,13 +52,9 @@ _CLAIM_LASTS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # A pause longer than this is told in the log.
 _LONG_WAIT = 5.0
-# How far the clocks of a worker and a portal may be apart, in seconds, where only time tells old from new.
-_SKEW = 60.0
 # How long reading the claim and keeping the entry may take, in seconds, before the claim is read again.
 _QUICK = 1.0
 _CLAIM = "/claim"
-_PAGE = 50
-_MOST_PAGES = 40
 
 
 class Store(Protocol):
@@ -344,14 +340,14 @@ def _prepared(
     if posting.readable:
         reply: Any = None
         try:
-            reply = yield from converse(peer, _page(posting.dialog_id, 1))
+            reply = yield from converse(peer, page_of(posting.dialog_id, 1))
         except Bitrix24Error as caught:
             # It need not be there yet, or may be written by those who can not read it; posting will tell.
             if not caught.permanent:
                 raise
-        messages = None if reply is None else _messages(reply.result)
+        messages = None if reply is None else messages_of(reply.result)
         if messages is not None:
-            after = max(map(_id, messages), default=0)
+            after = max(map(id_of, messages), default=0)
     uuid = _uuid(posting, memory, before, claim)
     marks = marks_of(author, posting.message, posting.attach, uuid, posting.files)
     return _Entry(
@@ -405,7 +401,7 @@ def _settle(
     told = False
     while True:
         began = peer.clock.time()
-        sight = _Sight()
+        sight = Sight()
         if entry is not None and entry.stage == "posted":
             return entry.id
         over = yield from _claimed_until(peer, memory, claim)
@@ -437,6 +433,14 @@ def _settle(
             entry, seen = latest, peer.clock.time()
 
 
+def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, Sight]:
+    assert entry.marks is not None
+    if not entry.readable:
+        return Sight(problem="the account behind the connection can not read a bot's private talks")
+    since = memory.since if memory.since is not None else entry.at
+    return (yield from look(peer, entry.dialog, entry.marks, after=entry.after, since=since))
+
+
 def _claimed_until(peer: Peer, memory: Memory, claim: str) -> Generator[Step, Any, float]:
     """Until when somebody else may be about to send it; long ago where nobody is."""
     claimed = yield from _claim(memory)
@@ -446,93 +450,6 @@ def _claimed_until(peer: Peer, memory: Memory, claim: str) -> Generator[Step, An
     # A task that was cleared posts anew, whoever of its former life may be about to.
     theirs = theirs and (memory.any_life or claimed.get("life") == memory.life)
     return at + _CLAIM_LASTS if theirs else 0.0
-
-
-@dataclass
-class _Sight:
-    """What a look into the dialog showed.
-
-    :ivar id: of the message, or 0.
-    :ivar files: the ids of the files in it.
-    :ivar problem: why it can not be said that the message is not there.
-    :ivar passing: whether another look may tell more.
-    :ivar held_back: the method's execution time is used up, for a while that is known.
-    """
-
-    id: int = 0
-    problem: str = ""
-    passing: bool = False
-    held_back: OperatingLimitError | None = None
-    files: list[int] = field(default_factory=list)
-
-
-def _look(peer: Peer, entry: _Entry, memory: Memory) -> Generator[Step, Any, _Sight]:
-    """Look for it in the dialog, from its end back to where the dialog ended before."""
-    assert entry.marks is not None
-    if not entry.readable:
-        return _Sight(problem="the account behind the connection can not read a bot's private talks")
-    sight = _Sight()
-    since = memory.since if memory.since is not None else entry.at
-    bound: int | None = None
-    link: int | None = None
-    for _ in range(_MOST_PAGES):
-        reply: Any = None
-        try:
-            reply = yield from converse(peer, _page(entry.dialog, _PAGE, bound))
-        except Bitrix24Error as caught:
-            held_back = caught if isinstance(caught, OperatingLimitError) else None
-            problem = f"the dialog could not be read ({caught.description})"
-            return _Sight(0, problem, not caught.permanent, held_back)
-        messages = _messages(reply.result)
-        if messages is None:
-            return _Sight(problem="the portal's answer has no messages in it", passing=True)
-        page = sorted(messages, key=_id)
-        files = _cards(reply.result)
-        if link is not None and all(_id(message) != link for message in page):
-            return _Sight(problem="messages were deleted from the dialog while it was read", passing=True)
-        for message in page:
-            if (_id(message) > entry.after) if entry.after is not None else _is_new(message, since - _SKEW):
-                likeness = entry.marks.like(message, files)
-                if likeness is Likeness.SAME:
-                    return _Sight(_id(message), files=file_ids(message))
-                if likeness is Likeness.UNSURE:
-                    sight.problem = f"message {_id(message)} may be it, but is not quite the same"
-        reached = [_id(message) for message in page]
-        if len(page) < 2:
-            return sight
-        if (reached[0] <= entry.after) if entry.after is not None else not _is_new(page[0], since - _SKEW):
-            return sight
-        # Pages overlap by a message: one that is asked for by the id of a deleted message is empty, like the last.
-        link, bound = reached[0], reached[1]
-    return _Sight(problem=f"more than {_MOST_PAGES * (_PAGE - 1)} messages were written in the dialog since")
-
-
-def _page(dialog_id: str, limit: int, before: int | None = None) -> Call:
-    params: dict[str, Any] = {"DIALOG_ID": dialog_id, "LIMIT": limit}
-    if before is not None:
-        params["LAST_ID"] = before
-    return Call("im.dialog.messages.get", params)
-
-
-def _messages(result: Any) -> list[Mapping[str, Any]] | None:
-    found = result.get("messages") if isinstance(result, Mapping) else None
-    return [message for message in found if isinstance(message, Mapping)] if isinstance(found, list) else None
-
-
-def _cards(result: Any) -> list[Mapping[str, Any]]:
-    """What the portal says of the files in these messages: a list, or a table by id."""
-    found = result.get("files") if isinstance(result, Mapping) else None
-    cards = found.values() if isinstance(found, Mapping) else found
-    return [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, Iterable) else []
-
-
-def _id(message: Mapping[str, Any]) -> int:
-    return int(as_number(message.get("id")) or 0)
-
-
-def _is_new(message: Mapping[str, Any], since: float) -> bool:
-    written = written_at(message)
-    return written is None or written >= since
 
 
 def _read(memory: Memory) -> Generator[Step, Any, _Entry | None]:
@@ -595,7 +512,7 @@ def _nothing_sent(error: Bitrix24Error) -> Bitrix24Error:
     )
 
 
-def _unknown(entry: _Entry | None, memory: Memory, sight: _Sight) -> DeliveryUnknownError:
+def _unknown(entry: _Entry | None, memory: Memory, sight: Sight) -> DeliveryUnknownError:
     assert entry is not None
     moment = dt.datetime.fromtimestamp(entry.at, dt.timezone.utc).isoformat(timespec="seconds")
     error = DeliveryUnknownError(

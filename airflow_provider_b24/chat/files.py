@@ -15,7 +15,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
 from airflow_provider_b24.chat.message import LONGEST_TEXT
-from airflow_provider_b24.rest.errors import ConfigurationError, FileError, NotFoundError, OutcomeUnknownError
+from airflow_provider_b24.rest.errors import (
+    ConfigurationError,
+    FileError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory, Posting
@@ -195,7 +201,6 @@ def post_files(
         made = list((yield Ask(files)))
         _check_files(made, bot)
         found = yield from _chat_of(peer, checked)
-        posting = None
         if len(made) == 1:
             try:
                 message_id = yield from deliver(peer, _upload(found, made[0], text, bot), memory)
@@ -203,7 +208,7 @@ def post_files(
                 if bot is not None or (refused.code or "").upper() != "ERROR_METHOD_NOT_FOUND":
                     raise
         if message_id is None:
-            posting = yield from _committing(peer, found, made, text, memory)
+            posting = yield from _before_posting(_committing(peer, found, made, text, memory))
             message_id = yield from deliver(peer, posting, memory)
     return PostedFiles(message_id, (yield from posted_files(memory)))
 
@@ -255,6 +260,22 @@ def _upload(dialog_id: str, file: File, text: str, bot: Bot | None) -> Posting:
         files=(file_mark(file.name, file.size),),
         # Texts and names are small beside what this adds however small the file is.
         sending=seconds_for(len(content)),
+    )
+
+
+def _before_posting(steps: Generator[Step, Any, Posting]) -> Generator[Step, Any, Posting]:
+    """Steps that post nothing: whatever became of a lost one, nothing was posted."""
+    lost: OutcomeUnknownError | None = None
+    try:
+        return (yield from steps)
+    except OutcomeUnknownError as caught:
+        lost = caught
+    raise NotSentError(
+        f"nothing was posted, for the files could not be uploaded before: {lost.description}",
+        method=lost.method,
+        status=lost.status,
+        advice="The portal or a proxy before it is in trouble; the next try goes on with what was uploaded.",
+        retry_after=lost.retry_after,
     )
 
 

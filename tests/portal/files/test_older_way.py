@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.chat.files import File, post_files
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.rest.errors import AccessDeniedError, ConfigurationError, NotFoundError
+from airflow_provider_b24.rest.errors import AccessDeniedError, ConfigurationError, NotFoundError, NotSentError
 from airflow_provider_b24.testing import Fault
 from tests.portal.files.dialogs import files
 from tests.portal.hook.faces import AsyncFace, SyncFace
@@ -95,6 +95,21 @@ def test_what_was_uploaded_is_not_uploaded_by_the_next_try(portal):
     assert methods(portal).count(UPLOAD) == 3
     assert again == posted
     assert [card["id"] for card in portal.messages("chat2935")[0].files] == list(posted.file_ids)
+
+
+@pytest.mark.parametrize("method", [UPLOAD, "im.disk.folder.get", "im.dialog.messages.get"])
+def test_a_portal_that_is_in_trouble_for_long_has_posted_nothing(portal, method):
+    store: dict = {}
+    memory = Memory(store, "file", lasting=True, life="0")
+    post = partial(post_files, dialog_id="chat2935", files=lambda: PAIR, memory=memory)
+    fault = portal.faults.add(Fault("reset_after", method, times=None))
+    with Bitrix24Hook(clock=FakeClock()) as hook:
+        with pytest.raises(NotSentError, match="nothing was posted, for the files could not be uploaded") as caught:
+            hook.get_conn().run(post)
+        assert not caught.value.permanent
+        portal.faults.remove(fault)
+        hook.get_conn().run(post)
+    assert len(files(portal)) == 1
 
 
 def test_a_cleared_task_uploads_anew(portal):
