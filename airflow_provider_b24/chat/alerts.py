@@ -50,6 +50,7 @@ class Event:
     :ivar reason: why a run failed, in Airflow's word.
     :ivar life: what else tells it from another event of the same task or run.
     :ivar due: of a deadline (epoch seconds).
+    :ivar body: what explains a decision; with BBCode.
     """
 
     kind: Kind

@@ -14,7 +14,6 @@ from airflow_provider_b24.chat.text import escape
 SIGNS = {"info": "ℹ", "warning": "⚠", "error": "❌", "critical": "⛔"}
 _WELL = "✅"
 
-_LONGEST_BODY = 1000
 _LONGEST_LINE = 250
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -157,7 +156,7 @@ class Wording:
     def _details(self, event: Event) -> list[str]:
         found = []
         if event.kind == "decision":
-            found += [escape(event.subject), escape(event.body[:_LONGEST_BODY])]
+            found += [escape(event.subject), event.body]
             found.append(self._word("options").format(escape(", ".join(event.options))) if event.options else "")
         if event.error:
             found.append(event.error)

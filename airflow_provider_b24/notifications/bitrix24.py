@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LONGEST_BODY = 1000
 _CHANNELS = ("chat", "notify")
 
 
@@ -209,7 +210,7 @@ class Bitrix24Notifier(BaseNotifier):
             event,
             error=shortened(hook.excerpt(last_line(context.get("exception")), most=100_000)),
             subject=hook.excerpt(event.subject),
-            body=hook.excerpt(event.body, most=100_000),
+            body=_shown(hook.excerpt(event.body, most=100_000)),
         )
         given = {**context, "alert": event}
         wording = replace(
@@ -268,6 +269,13 @@ class Bitrix24Notifier(BaseNotifier):
 
     def _note(self, event: Event, told: str) -> None:
         log.info("Alert about %s (%s): %s", event.name, event.kind, told)
+
+
+def _shown(markdown: str) -> str:
+    """What an operator asks in Markdown, as it is read in a message."""
+    from airflow_provider_b24.chat.markdown import to_bbcode
+
+    return to_bbcode(markdown[:_LONGEST_BODY]) if markdown.strip() else ""
 
 
 def _one_of(argument: str, value: object, known: Sequence[str]) -> None:

@@ -89,7 +89,11 @@ def test_what_is_told_of_what(portal, tell, context, arguments, line):
 def test_a_decision(portal, variables):
     with DAG("sales"):
         task = HITLOperator(
-            task_id="ask", subject="Pay [b]now[/b]?", options=["Yes", "No"], body="*5* bills", notifiers=[]
+            task_id="ask",
+            subject="Pay [b]now[/b]?",
+            options=["Yes", "No"],
+            body="*5* bills of [url=x]y[/url]",
+            notifiers=[],
         )
     context = of_task(task=task, state="running")
     notifier = Bitrix24Notifier(CHAT, language="ru", message=None)
@@ -97,7 +101,8 @@ def test_a_decision(portal, variables):
         notifier(context)
     (text,) = texts(portal)
     assert text.startswith(
-        "ℹ [B]Нужно решение: sales.ask[/B]\nPay [\u200bb]now[\u200b/b]?\n*5* bills\nВарианты: Yes, No\n"
+        "ℹ [B]Нужно решение: sales.ask[/B]\nPay [\u200bb]now[\u200b/b]?\n"
+        "[i]5[/i] bills of [\u200burl=x]y[\u200b/url]\nВарианты: Yes, No\n"
         "запуск scheduled__2026-05-04\n[URL=http"
     )
     assert "/tasks/ask/required_actions?map_index=-1]Решить[/URL]" in text
