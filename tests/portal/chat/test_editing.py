@@ -20,7 +20,7 @@ CHAT = "chat2935"
 BOT = 101
 ATTACH = [{"MESSAGE": "a"}]
 BUTTON = [{"TEXT": "b", "LINK": "https://example.com/"}]
-LOST = ["reset_after", "html_502", "truncated_json", "json_500"]
+LOST = ["reset_after", "json_500"]
 
 
 @pytest.fixture(params=[SyncFace, AsyncFace], ids=["sync", "async"])
