@@ -7,7 +7,7 @@ answer is lost the call is sent again; what the portal says then may only be tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, resolve
@@ -27,9 +27,6 @@ ACTIONS = ("plus", "minus", "auto")
 LIKE = "like"
 # What is answered where nothing was left to do.
 _DONE_BEFORE = frozenset({"without_changes", "reaction_already_set"})
-# How far back a dialog is read to see whether a message is in it.
-_MOST_PAGES = 20
-_PAGE = 50
 
 
 def update_params(
@@ -169,8 +166,11 @@ def delete(
     if isinstance(failure, NotEditableError):
         # The account has no part in a bot's private talk: its own with the same person is another one.
         if dialog is not None and not (bot is not None and dialog.isdecimal()):
+            from airflow_provider_b24.chat.looking import is_gone
+
             try:
-                gone = yield from _is_gone(peer, dialog, number)
+                found = yield from resolve(peer, dialog)
+                gone = yield from is_gone(peer, found, number)
             except Bitrix24Error as caught:
                 log.info("Whether message %s is gone could not be read: %s", number, caught)
                 gone = False
@@ -278,36 +278,6 @@ def _meant(error: Bitrix24Error, bot: Bot | None) -> Bitrix24Error:
     if bot is None or (error.code or "").lower() != "access_denied":
         return error
     return NotEditableError(error.description, method=error.method, code=error.code, status=error.status)
-
-
-def _is_gone(peer: Peer, dialog: str, message_id: int) -> Generator[Step, Any, bool]:
-    """Whether a dialog does not have a message any more; False also where that is too far back to see."""
-    from airflow_provider_b24.rest.conversation import converse
-
-    found = yield from resolve(peer, dialog)
-    bound: int | None = None
-    link: int | None = None
-    for _ in range(_MOST_PAGES):
-        params: dict[str, Any] = {"DIALOG_ID": found, "LIMIT": _PAGE}
-        reply: Any = yield from converse(
-            peer, _call("im.dialog.messages.get", params if bound is None else {**params, "LAST_ID": bound})
-        )
-        messages = reply.result.get("messages") if isinstance(reply.result, Mapping) else None
-        if not isinstance(messages, list):
-            return False
-        shown = {int(one["id"]): one for one in messages if isinstance(one, Mapping) and str(one.get("id")).isdecimal()}
-        if message_id in shown:
-            held = shown[message_id].get("params")
-            return isinstance(held, Mapping) and held.get("IS_DELETED") == "Y"
-        if link is not None and link not in shown:
-            # Messages were deleted while it was read.
-            return False
-        ids = sorted(shown)
-        if len(ids) < 2 or ids[0] < message_id:
-            return True
-        # Pages overlap by a message: one that is asked for by the id of a deleted message is empty, like the last.
-        link, bound = ids[0], ids[1]
-    return False
 
 
 def _new_text(message: object) -> str:

@@ -79,6 +79,32 @@ def look(peer: Peer, dialog_id: str, marks: Marks, *, after: int | None, since: 
     return Sight(problem=f"more than {_MOST_PAGES * (_PAGE - 1)} messages were written in the dialog since")
 
 
+def is_gone(peer: Peer, dialog_id: str, message_id: int) -> Generator[Step, Any, bool]:
+    """Whether a message is in its dialog no more; False also where that can not be seen.
+
+    :raises Bitrix24Error: if the dialog can not be read.
+    """
+    bound: int | None = None
+    link: int | None = None
+    for _ in range(_MOST_PAGES):
+        reply: Any = yield from converse(peer, page_of(dialog_id, _PAGE, bound))
+        messages = messages_of(reply.result)
+        if messages is None:
+            return False
+        shown = {id_of(message): message for message in messages}
+        if message_id in shown:
+            params = shown[message_id].get("params")
+            return isinstance(params, Mapping) and params.get("IS_DELETED") == "Y"
+        if link is not None and link not in shown:
+            # Messages were deleted while it was read.
+            return False
+        reached = sorted(shown)
+        if len(reached) < 2 or reached[0] < message_id:
+            return True
+        link, bound = reached[0], reached[1]
+    return False
+
+
 def page_of(dialog_id: str, limit: int, before: int | None = None) -> Call:
     """The call that reads so many of a dialog's last messages.
 
