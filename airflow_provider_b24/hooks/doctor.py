@@ -107,7 +107,7 @@ def _asked(hook: RestCalls, settings: Settings) -> Iterator[Finding]:
         client = hook.get_conn()
         profile = client.call(Call("profile"), patience=_PATIENCE)
     except Exception as error:
-        yield findings.of_error("account", error)
+        yield findings.of_refusal(error)
         return
     now = time.time()
     yield findings.of_account(profile.result, client.peer.address)
@@ -134,7 +134,7 @@ def _abilities(client: Client, settings: Settings, conn_id: str) -> Iterator[Fin
     there = {name: bool(told.get("isExisting")) for name, told in answers.items() if isinstance(told, dict)}
     yield from findings.of_methods(there, bot=bot is not None)
     if isinstance(results.get("app"), dict):
-        yield from findings.of_license(results["app"].get("LICENSE_FAMILY"), settings)
+        yield from findings.of_license(results["app"].get("LICENSE"), settings)
     if bot is None or there.get("imbot.v2.Chat.Message.send") is not False:
         yield _bot(client, settings, conn_id)
 

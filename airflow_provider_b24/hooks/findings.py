@@ -5,8 +5,9 @@ Pure: every function judges values that somebody else has gathered, see :mod:`.d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -93,6 +94,17 @@ def of_error(subject: str, error: Exception) -> Finding:
         # The words of an error that is not ours may hold anything.
         return Finding("error", subject, f"unforeseen {type(error).__name__}", "Look into the log of this command.")
     return Finding("error", subject, _without_advice(error), error.advice)
+
+
+def of_refusal(error: Exception) -> Finding:
+    """The first call was refused, for which nothing but a valid credential is needed."""
+    found = of_error("account", error)
+    if str(getattr(error, "code", "")).upper() != "ACCESS_DENIED":
+        return found
+    return replace(
+        found,
+        advice="REST needs a paid plan of the portal with a subscription to its Marketplace; on-premise, a licence.",
+    )
 
 
 def _without_advice(error: Bitrix24Error) -> str:
@@ -234,16 +246,19 @@ def of_plan(settings: Settings) -> Finding:
     return Finding("ok", "limits", f"{plan.burst:g} requests at once and {plan.rate:g} a second")
 
 
-def of_license(license_family: object, settings: Settings) -> list[Finding]:
-    """What an application is told of the portal's plan."""
-    enterprise = "ent" in str(license_family or "").lower()
+def of_license(license_name: object, settings: Settings) -> list[Finding]:
+    """What an application is told of the portal's plan.
+
+    :param license_name: such as ``ru_ent250``.
+    """
+    enterprise = re.search(r"(^|_)ent[0-9]", str(license_name or "").lower())
     if not enterprise or settings.plan is None or settings.plan.burst > 50:
         return []
     return [
         Finding(
             "note",
             "limits",
-            f"the portal's plan is {license_family}, which allows 250 requests at once and 5 a second",
+            f"the portal's plan is {license_name}, which allows 250 requests at once and 5 a second",
             "Set plan to enterprise in the connection.",
         )
     ]

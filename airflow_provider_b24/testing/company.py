@@ -90,6 +90,7 @@ class Company:
         self.clock = clock
         self.typing_seconds = typing_seconds
         self.edit_window = edit_window
+        self.license = "en_std"
         self.max_file_size = 100 * 1024 * 1024
         self.users: dict[int, User] = {}
         self.departments: dict[int, Department] = {}

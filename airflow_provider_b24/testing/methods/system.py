@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.registry import V2, Call, method
 from airflow_provider_b24.testing.wire import is_yes
 
@@ -33,6 +34,27 @@ def profile(call: Call) -> Any:
 def scope(call: Call) -> Any:
     """The caller's scopes, or all there are."""
     return list(ALL_SCOPES) if is_yes(call.get("full")) else sorted(call.caller.scopes)
+
+
+@method("app.info")
+def app_info(call: Call) -> Any:
+    """The application that calls, and the portal's plan."""
+    if call.caller.by_webhook:
+        raise PortalError("ACCESS_DENIED", "Access denied! Application context required")
+    plan = call.company.license
+    return {
+        "ID": 5,
+        "CODE": call.caller.app,
+        "VERSION": 1,
+        "STATUS": "L",
+        "INSTALLED": True,
+        "PAYMENT_EXPIRED": "N",
+        "DAYS": None,
+        "LANGUAGE_ID": plan.partition("_")[0],
+        "LICENSE": plan,
+        "LICENSE_TYPE": plan.partition("_")[2],
+        "LICENSE_FAMILY": plan.partition("_")[2].rstrip("0123456789"),
+    }
 
 
 @method("server.time")

@@ -76,6 +76,9 @@ def test_an_application(portal, connect, monkeypatch):
     found = diagnose()
     assert troubles(found) == []
     assert "renewed tokens can be stored" in words(found)
+    connect(portal.oauth_connection(), plan="standard")
+    monkeypatch.setattr(portal.company, "license", "ru_ent250")
+    assert "Set plan to enterprise in the connection." in words(diagnose())
     assert not [name for name in kept if "test" in name], "what was written as a test is gone"
 
     monkeypatch.setattr(Shelf, "put", lambda *_: (_ for _ in ()).throw(PermissionError("s3cret")))
@@ -98,7 +101,9 @@ def test_a_plan_without_rest(portal):
     portal.faults.add(
         Fault("error", "profile", code="ACCESS_DENIED", status=403, description="REST is available on commercial plans")
     )
-    assert "REST is available on commercial plans" in words(diagnose())
+    found = words(diagnose())
+    assert "REST is available on commercial plans" in found
+    assert "REST needs a paid plan of the portal with a subscription to its Marketplace" in found
 
 
 def test_a_portal_that_is_gone(connect):

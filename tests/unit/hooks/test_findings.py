@@ -93,10 +93,10 @@ def test_missing_scopes_by_how_much_they_are_missed(granted, bot, expected):
 
 
 def test_an_enterprise_portal_called_at_the_standard_pace():
-    (found,) = findings.of_license("ent250", settings())
+    (found,) = findings.of_license("ru_ent250", settings())
     assert found.advice == "Set plan to enterprise in the connection."
-    assert findings.of_license("ent250", settings(plan="enterprise")) == []
-    assert findings.of_license("pro", settings()) == []
+    assert findings.of_license("ru_ent250", settings(plan="enterprise")) == []
+    assert findings.of_license("ru_pro100", settings()) == []
     assert findings.of_license(None, settings()) == []
 
 
