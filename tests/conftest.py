@@ -10,13 +10,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.early import Early, function_of
+
+if TYPE_CHECKING:
+    from tests.airflow.stage import Scene, Stage
 
 # Before anything imports airflow. The settings and connections of whoever runs the tests are set aside:
 # a database named there would be written to.
@@ -70,16 +75,57 @@ def early(request: pytest.FixtureRequest) -> Any:
     return request.config.stash[EARLY].result(request.node)
 
 
+# One Airflow serves all tests that need one, and those that start what takes long come first.
+FIRST, THEN, BESIDE_RESTARTS, RESTARTS, LIMITS, TRACES = range(2, 8)
+ON_STAGE = {
+    "test_connection.py": FIRST,
+    "test_methods.py": FIRST,
+    "test_reports.py": FIRST,
+    "test_triggerer.py": RESTARTS,
+    "test_limits.py": LIMITS,
+    "test_secrets.py": TRACES,
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for something that was begun early comes late. Airflow starts when all other tests are through; what
-    looks at its traces comes last, after what takes long."""
+    """What waits for something that was begun early comes late, and what needs an Airflow after all others."""
 
     def place(item: pytest.Item) -> int:
-        if "stage" in getattr(item, "fixturenames", ()):
-            return {"test_limits.py": 3, "test_secrets.py": 4}.get(item.path.name, 2)
-        return 1 if function_of(item) else 0
+        fixtures = getattr(item, "fixturenames", ())
+        if "stage" not in fixtures:
+            return 1 if function_of(item) else 0
+        return ON_STAGE.get(item.path.name, BESIDE_RESTARTS if "restarts" in fixtures else THEN)
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The one Airflow, and its portals."""
+    from tests.airflow.stage import Stage
+
+    with ExitStack() as stack:
+        stage = Stage(tmp_path_factory.mktemp("airflow"))
+        stage.start(stack)
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def long_runs(stage: Stage) -> dict[str, Scene]:
+    """Runs that take a while, and go on while other tests are at work."""
+    return stage.play_long_runs()
+
+
+@pytest.fixture(scope="session")
+def restarts(
+    request: pytest.FixtureRequest, stage: Stage, long_runs: dict[str, Scene]
+) -> Iterator[Future[dict[str, Scene]] | None]:
+    """The triggerer dies, and is stopped, while tests are at work that need none; only if that is to be tested."""
+    if not any(item.path.name == "test_triggerer.py" for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1, "restarts") as pool:
+        yield pool.submit(stage.play_restarts, long_runs)
 
 
 @pytest.fixture(scope="module", autouse=True)

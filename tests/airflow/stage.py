@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from airflow_provider_b24.testing import FakePortal, Fault
@@ -79,6 +80,7 @@ class Stage:
         self.metrics = Metrics()
         self._home = home
         self._started = 0.0
+        self._staggering = threading.Lock()
 
     def connections(self) -> dict[str, Mapping[str, Any]]:
         """What Airflow has in its environment; others are in its database."""
@@ -126,8 +128,9 @@ class Stage:
     def play(self, dag_id: str, *, portal: FakePortal | None = None, **conf: Any) -> Scene:
         """Start a run with a dialog of its own."""
         portal = portal or self.portal
-        time.sleep(max(0.0, self._started + STAGGER_SECONDS - time.monotonic()))
-        self._started = time.monotonic()
+        with self._staggering:
+            time.sleep(max(0.0, self._started + STAGGER_SECONDS - time.monotonic()))
+            self._started = time.monotonic()
         dialog = conf.pop("dialog", None) or portal.add_chat(dag_id, members=(OWNER, BOT))
         return Scene(self.airflow.client.trigger(dag_id, dialog=dialog, **conf), portal, dialog)
 
@@ -146,6 +149,26 @@ class Stage:
             scenes[dag_id].run.wait_for("typing", "deferred")
         for kind in TROUBLES:
             self.trouble.faults.add(Fault(kind, method="im.dialog.writing"))
+        return scenes
+
+    def play_restarts(self, long_runs: Mapping[str, Scene]) -> dict[str, Scene]:
+        """Start two runs that survive a killed and a stopped triggerer; go on when there is a third one.
+
+        :param long_runs: what signals, too, and is to know nothing of it.
+        """
+        for dag_id, scene in long_runs.items():
+            if dag_id != "used_up":
+                scene.run.wait()
+        triggerer = self.airflow.components["triggerer"]
+        scenes = {dag_id: self.play(dag_id) for dag_id in ("keep_for_restarted", "beside_restarted")}
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            seen = {dag_id: len(scene.signals) for dag_id, scene in scenes.items()}
+            for dag_id, scene in scenes.items():
+                scene.run.wait_for("typing", "deferred")
+                scene.wait_for_signals(seen[dag_id] + 3)
+            triggerer.stop(number)
+            triggerer.start()
+        until(lambda: self.airflow.client.get("monitor/health")["triggerer"]["status"] == "healthy", "it", 30)
         return scenes
 
     def play_telltale(self) -> Scene:
@@ -175,27 +198,3 @@ class Stage:
                 run.mark_run("failed")
         left = self.airflow.stop()
         assert not left, f"still running after Airflow was stopped: {left}"
-
-
-_shared: list[tuple[Stage, ExitStack]] = []
-_users: set[object] = set()
-
-
-@contextmanager
-def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The one stage of this test run: the first who asks sets it up, the last who goes takes it down."""
-    user = object()
-    if not _shared:
-        stage, stack = Stage(tmp_path_factory.mktemp("airflow")), ExitStack()
-        with ExitStack() as guard:
-            guard.push(stack)
-            stage.start(stack)
-            guard.pop_all()
-        _shared.append((stage, stack))
-    _users.add(user)
-    try:
-        yield _shared[0][0]
-    finally:
-        _users.discard(user)
-        if not _users:
-            _shared.pop()[1].close()

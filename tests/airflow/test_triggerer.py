@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
-from tests.airflow.client import until
 from tests.airflow.light import ALWAYS, NOTICED
 from tests.airflow.stage import Scene, Stage
 
@@ -18,22 +16,9 @@ SECONDS = 45
 
 
 @pytest.fixture(scope="module")
-def scenes(stage: Stage, long_runs: dict[str, Scene]) -> Iterator[dict[str, Scene]]:
-    """Two runs that survive a killed and a stopped triggerer; the others that signal are to know nothing of it."""
-    for dag_id, scene in long_runs.items():
-        if dag_id != "used_up":
-            scene.run.wait()
-    triggerer = stage.airflow.components["triggerer"]
-    scenes = {dag_id: stage.play(dag_id) for dag_id in ("keep_for_restarted", "beside_restarted")}
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        seen = {dag_id: len(scene.signals) for dag_id, scene in scenes.items()}
-        for dag_id, scene in scenes.items():
-            scene.run.wait_for("typing", "deferred")
-            scene.wait_for_signals(seen[dag_id] + 3)
-        triggerer.stop(number)
-        triggerer.start()
-    yield scenes
-    until(lambda: stage.airflow.client.get("monitor/health")["triggerer"]["status"] == "healthy", "it", 30)
+def scenes(restarts: Future[dict[str, Scene]]) -> dict[str, Scene]:
+    """What became of two runs meanwhile."""
+    return restarts.result()
 
 
 def test_keep_for_ends_when_it_was_to_end(scenes: dict[str, Scene]) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.airflow.stage import Stage, shared_stage
-
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless",
@@ -42,9 +40,3 @@ def page(browser: Browser) -> Iterator[Page]:
     page.set_default_timeout(15_000)
     yield page
     page.close()
-
-
-@pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with shared_stage(tmp_path_factory) as stage:
-        yield stage

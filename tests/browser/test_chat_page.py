@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.airflow.stage import Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.browser]
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.usefixtures("restarts")]
 
 # The report works for 28 s, and a client shows one signal for 25 s: without a second one it would go out.
 POLL_SECONDS = 0.5

@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from airflow_provider_b24.hooks.settings import EXTRAS
 from tests.airflow.stage import Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.browser]
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.usefixtures("restarts")]
 
 STANDARD = {
     "Description": ("description", "The portal of the sales department"),
