@@ -69,6 +69,10 @@ chaos: $(STAMP)  ## tasks that post are killed and their portal misbehaves: noth
 bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes; CROWD=1 a thousand dialogs
 	@$(PY) benchmarks/run.py $(if $(LONG),--long) $(if $(CROWD),--crowd)
 
+.PHONY: images
+images: $(STAMP)  ## the pictures of messages in docs/images, as the tests of the chat page see them
+	B24_IMAGES=1 $(PY) -m pytest -q tests/browser/test_messages.py
+
 .PHONY: test-oldest
 test-oldest: .venv-oldest/.stamp  ## the tests without Airflow's components, on the oldest Airflow that is supported
 	PATH="$(CURDIR)/.venv-oldest/bin:$$PATH" .venv-oldest/bin/python -m pytest tests/unit tests/portal $(ARGS)

@@ -17,7 +17,7 @@ from airflow_provider_b24.testing.chats import Chat
 from airflow_provider_b24.testing.company import Company
 from airflow_provider_b24.testing.methods.dialogs import color_of
 from airflow_provider_b24.testing.records import Message, TypingSignal
-from airflow_provider_b24.testing.wire import encode_json
+from airflow_provider_b24.testing.wire import encode_json, to_int
 
 _FOLDER = Path(__file__).parent / "page"
 _TYPES = {"chat.css": "text/css", "chat.js": "text/javascript", "bbcode.js": "text/javascript"}
@@ -63,6 +63,7 @@ class ChatPage:
         app.add_route("/page/events", self._events, methods=["GET"])
         app.add_route("/page/state", self._state, methods=["GET"])
         app.add_route("/page/messages", self._messages, methods=["GET"])
+        app.add_route("/page/notifications", self._notifications, methods=["GET"])
         app.add_route("/page/{name}", self._asset, methods=["GET"])
 
     async def _index(self, _request: Request) -> Response:
@@ -89,8 +90,25 @@ class ChatPage:
         with self._company.lock:
             for chat in self._company.chats.by_id.values():
                 if wanted in {chat.dialog_id(_OWNER), f"chat{chat.id}"}:
-                    return _json([_message(message) for message in chat.messages])
+                    return _json([self._message(chat, message) for message in chat.messages])
         return _json([])
+
+    async def _notifications(self, _request: Request) -> Response:
+        company = self._company
+        with company.lock:
+            return _json(
+                [
+                    {
+                        "id": one.id,
+                        "to": company.name_of(one.user_id),
+                        "author": company.name_of(one.author_id) or "The system",
+                        "text": one.text,
+                        "date": one.date.timestamp(),
+                        "attach": one.params.get("ATTACH"),
+                    }
+                    for one in reversed(company.notifications)
+                ]
+            )
 
     async def _events(self, _request: Request) -> Response:
         reader = (asyncio.get_running_loop(), asyncio.Queue[bytes]())
@@ -122,7 +140,12 @@ class ChatPage:
 
     def _shown(self, event: dict[str, Any]) -> dict[str, Any]:
         if event["type"] == "message":
-            return {"type": "message", "dialog": self._dialog(event["chat"]), "message": _message(event["message"])}
+            chat: Chat = event["chat"]
+            return {
+                "type": "message",
+                "dialog": self._dialog(chat),
+                "message": self._message(chat, event["message"]),
+            }
         if event["type"] == "typing":
             signal: TypingSignal = event["signal"]
             return {
@@ -156,23 +179,34 @@ class ChatPage:
             "private": chat.private,
             "color": color_of(chat.id),
             "members": [company.name_of(member) for member in sorted(chat.members)],
-            "last": _message(last) if last else None,
+            "last": self._message(chat, last) if last else None,
             "typing": [self._typing(signal, end - now) for signal, end in chat.lit(now)],
         }
 
-
-def _message(message: Message) -> dict[str, Any]:
-    names = ("ATTACH", "KEYBOARD", "REPLY_ID", "replyId")
-    return {
-        "id": message.id,
-        "author": message.author_id,
-        "text": message.text,
-        "date": message.date.timestamp(),
-        "params": {name: message.params[name] for name in names if name in message.params},
-        "files": [{name: file[name] for name in ("name", "size", "type", "urlDownload")} for file in message.files],
-        "edited": message.edited,
-        "deleted": message.deleted,
-    }
+    def _message(self, chat: Chat, message: Message) -> dict[str, Any]:
+        company = self._company
+        names = ("ATTACH", "KEYBOARD")
+        reply_id = message.params.get("REPLY_ID") or message.params.get("replyId")
+        quoted = chat.find(to_int(reply_id)) if reply_id else None
+        return {
+            "id": message.id,
+            "author": message.author_id,
+            "text": message.text,
+            "date": message.date.timestamp(),
+            "params": {name: message.params[name] for name in names if name in message.params},
+            "reply": {
+                "id": quoted.id,
+                "author": company.name_of(quoted.author_id),
+                "text": quoted.text,
+                "deleted": quoted.deleted,
+            }
+            if quoted
+            else None,
+            "reactions": {code: [company.name_of(one) for one in people] for code, people in message.reactions.items()},
+            "files": [{name: file[name] for name in ("name", "size", "type", "urlDownload")} for file in message.files],
+            "edited": message.edited,
+            "deleted": message.deleted,
+        }
 
 
 def _json(value: Any) -> Response:

@@ -195,6 +195,7 @@ class Company:
         self._last_notification += 1
         notification.id = self._last_notification
         self.notifications.append(notification)
+        self.publish({"type": "notifications"})
         return notification.id
 
 

@@ -69,6 +69,7 @@ def notify_delete(call: Call) -> Any:
     """Delete notifications, by ``ID``, ``TAG`` or ``SUB_TAG``."""
     company = call.company
     before = len(company.notifications)
+    company.publish({"type": "notifications"})
     number, tag, sub_tag = to_int(call.upper("ID")), call.upper("TAG"), call.upper("SUB_TAG")
     if number > 0:
         company.notifications = [one for one in company.notifications if one.id != number]

@@ -16,6 +16,16 @@ const bbcode = (() => {
     return target ? `<a href="${escape(target)}" target="_blank" rel="noopener noreferrer">${inner}</a>` : inner;
   };
 
+  const dialogAt = (dialog, message) => `/online/?IM_DIALOG=${dialog}${message ? `&#38;IM_MESSAGE=${message}` : ""}`;
+
+  // Shown if it is here; of what is elsewhere only the address, so that no other host is asked.
+  const image = (link, title, size = "") => {
+    const target = address(link);
+    if (!target) return escape(title);
+    const path = target.startsWith(`${location.origin}/`) ? target.slice(location.origin.length) : target;
+    return path.startsWith("/") ? `<img class="shown ${size}" src="${escape(path)}" alt="${escape(title)}">` : linkTo(target, escape(title));
+  };
+
   const plain = (text) =>
     String(text)
       .split(/(https?:\/\/[^\s[\]<>"']*[^\s[\]<>"'.,;:!?)])/)
@@ -33,9 +43,13 @@ const bbcode = (() => {
     },
     color: (value) =>
       /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.test(value) ? [`<span style="color:${value}">`, "</span>"] : ["<span>", "</span>"],
-    user: () => ['<span class="mention">', "</span>"],
-    chat: () => ['<span class="mention">', "</span>"],
-    context: () => ['<span class="mention">', "</span>"],
+    user: (value) => [`<span class="mention${/^(1|all)$/i.test(value) ? " me" : ""}">`, "</span>"], // 1 reads this page
+    chat: (value) =>
+      /^\d+$/.test(value) ? [`<a class="mention" href="${dialogAt(`chat${value}`)}">`, "</a>"] : ['<span class="mention">', "</span>"],
+    context: (value) => {
+      const [, dialog, message] = /^((?:chat|sg)?\d+)\/(\d+)$/.exec(value) || [];
+      return dialog ? [`<a class="mention" href="${dialogAt(dialog, message)}">`, "</a>"] : ['<span class="mention">', "</span>"];
+    },
     send: () => ['<span class="act">', "</span>"],
     put: () => ['<span class="act">', "</span>"],
     call: () => ['<span class="act">', "</span>"],
@@ -50,13 +64,16 @@ const bbcode = (() => {
   const whole = (name, value, inner) => {
     if (name === "code") return `<code>${escape(inner.replace(/^\n|\n$/g, ""))}</code>`;
     if (name === "url") return linkTo(inner, escape(inner));
-    return linkTo(inner, escape(inner.trim())); // img: shown as a link, so that no other host is asked
+    return image(inner, inner.trim(), /size=(small|medium|large)/i.exec(value)?.[1].toLowerCase());
   };
 
   const single = (name, value) => {
     if (name === "timestamp") {
       const moment = new Date(1000 * parseInt(value, 10));
-      return Number.isNaN(moment.getTime()) ? "" : escape(moment.toLocaleString());
+      if (Number.isNaN(moment.getTime())) return "";
+      const [day, hour] = [/DATE|DAY/, /TIME/].map((part) => part.test(value) || !/DATE|DAY|TIME/.test(value));
+      const shown = [day ? moment.toLocaleDateString() : "", hour ? moment.toLocaleTimeString() : ""];
+      return `<time>${escape(shown.filter(Boolean).join(", "))}</time>`;
     }
     if (name === "disk") return `<span class="mention">file ${escape(value)}</span>`;
     return ""; // icon
@@ -68,13 +85,14 @@ const bbcode = (() => {
     let html = "";
     let done = 0;
     for (let found = tag.exec(text); found; found = tag.exec(text)) {
-      const [all, closing, word, value = ""] = found;
+      const [all, closing, word, set, more = ""] = found;
+      const value = set ?? more;
       const name = word.toLowerCase();
       const take = (piece) => {
         html += plain(text.slice(done, found.index)) + piece;
         done = found.index + all.length;
       };
-      if (!closing && (name === "code" || name === "img" || (name === "url" && !value))) {
+      if (!closing && (name === "code" || name === "img" || (name === "url" && !set))) {
         const end = text.toLowerCase().indexOf(`[/${name}]`, tag.lastIndex);
         if (end < 0) continue;
         const inner = text.slice(tag.lastIndex, end);
@@ -125,5 +143,5 @@ const bbcode = (() => {
   const strip = (text) =>
     String(text ?? "").replace(/\[br\]|\n/gi, " ").replace(/\[\/?[a-z]+(=[^\]]*| [^\]]*)?\]/gi, "");
 
-  return { address, escape, render, strip };
+  return { address, escape, image, render, strip };
 })();

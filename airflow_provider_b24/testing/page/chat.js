@@ -1,13 +1,14 @@
 "use strict";
 // The dialogs of the portal, kept up to date by its events.
 
-const { address, escape, render, strip } = bbcode;
+const { address, escape, image, render, strip } = bbcode;
 const query = new URLSearchParams(location.search);
 const byId = (id) => document.getElementById(id);
 const dialogs = new Map(); // id -> dialog
 const lit = new Map(); // "dialog|author" -> {name, action, timer}
 let users = {};
 let current = query.get("dialog") || query.get("IM_DIALOG") || "";
+let sought = Number(query.get("IM_MESSAGE")) || 0; // the message that the address leads to
 
 const initials = (name) => name.split(/\s+/).map((word) => word[0] || "").slice(0, 2).join("").toUpperCase();
 const avatar = (name, color, group) =>
@@ -92,57 +93,81 @@ function showHead() {
 
 // ---- messages
 
+const TOKENS = { primary: "#2f8fdd", secondary: "#9fb3c4", alert: "#e8574f", base: "#b6c2cd" };
+const token = (name) => (Object.hasOwn(TOKENS, name ?? "") ? TOKENS[name] : "");
+const hex = (text) => (/^#([0-9a-f]{3}|[0-9a-f]{6})$/i.test(text || "") ? text : "");
+const pixels = (name, value) => (parseInt(value, 10) > 0 ? `${name}:${parseInt(value, 10)}px;` : "");
+const bytes = (size) =>
+  size < 1024 ? `${Number(size)} B` : size < 1048576 ? `${(size / 1024).toFixed(1)} KB` : `${(size / 1048576).toFixed(1)} MB`;
+
 function grid(rows) {
   const display = ["BLOCK", "LINE", "ROW", "TABLE"].find((kind) => kind === rows[0]?.DISPLAY) || "BLOCK";
+  const columns = display === "ROW" || display === "TABLE";
   const cells = rows.map((row) => {
-    const value = address(row.LINK)
-      ? `<a href="${escape(row.LINK)}" target="_blank" rel="noopener noreferrer">${render(row.VALUE)}</a>`
-      : render(row.VALUE);
-    const color = /^#[0-9a-f]{3,6}$/i.test(row.COLOR || "") ? ` style="color:${row.COLOR}"` : "";
-    const name = `<div class="name">${escape(row.NAME ?? "")}</div>`;
-    const shown = `<div${color}>${value}</div>`;
-    return display === "ROW" || display === "TABLE" ? name + shown : `<div>${name}${shown}</div>`;
+    const [name, value] = [row.NAME ?? "", row.VALUE ?? ""].map(String);
+    const color = hex(row.COLOR) || (row.COLOR_TOKEN === "base" ? "" : token(row.COLOR_TOKEN));
+    const alone = columns && (!name || !value) ? " alone" : "";
+    const size = pixels("height", row.HEIGHT) + (columns ? "" : pixels("width", row.WIDTH));
+    const shown = [
+      name && `<div class="name${alone}">${escape(name)}</div>`,
+      value && `<div class="value${alone}" style="${color ? `color:${color}` : ""}">${linked(row, render(value))}</div>`,
+    ].filter(Boolean).join("");
+    return columns ? shown : `<div style="${size}">${shown}</div>`;
   });
   return `<div class="grid ${display}">${cells.join("")}</div>`;
 }
 
-function linked(link, inner) {
-  return address(link)
-    ? `<a href="${escape(link)}" target="_blank" rel="noopener noreferrer">${inner}</a>`
-    : inner;
+function linked(item, inner) {
+  const dialog = item.CHAT_ID ? `chat${Number(item.CHAT_ID)}` : Number(item.USER_ID || item.BOT_ID) || "";
+  const target = address(item.LINK) || (dialog && `/online/?IM_DIALOG=${dialog}`);
+  return target ? `<a href="${escape(target)}" target="_blank" rel="noopener noreferrer">${inner}</a>` : inner;
 }
 
+function picture(item, source) {
+  const shown = image(source, item.NAME || "");
+  return shown.startsWith("<img") ? linked(item, shown) : "";
+}
+
+const SHOWN = {
+  MESSAGE: (text) => `<div class="text">${render(text)}</div>`,
+  DELIMITER: (line) => `<hr style="${pixels("width", line?.SIZE)}${hex(line?.COLOR) && `border-color:${line.COLOR}`}">`,
+  GRID: (rows) => grid(items(rows)),
+  USER: (people) =>
+    items(people).map((one) => `<div class="user">${avatar(String(one.NAME ?? ""), "#8aa2b5")}${linked(one, escape(one.NAME ?? ""))}</div>`).join(""),
+  FILE: (files) =>
+    items(files).map((one) => `<div class="linked">${linked(one, escape(one.NAME || one.LINK))} <small>${one.SIZE ? bytes(one.SIZE) : ""}</small></div>`).join(""),
+  IMAGE: (images) => items(images).map((one) => picture(one, one.PREVIEW || one.LINK) || linked(one, escape(one.NAME || one.LINK))).join("<br>"),
+};
+
+const items = (value) => (value && !Array.isArray(value) && (value.LINK || value.NAME || value.VALUE) ? [value] : list(value));
+
 function block(one) {
-  if ("MESSAGE" in one) return `<div class="text">${render(one.MESSAGE)}</div>`;
-  if ("DELIMITER" in one) return "<hr>";
-  const items = (value) => (value && !Array.isArray(value) && (value.LINK || value.NAME) ? [value] : list(value));
-  if ("GRID" in one) return grid(items(one.GRID));
-  const links = items(one.LINK || one.RICH_LINK || one.USER || one.IMAGE || one.FILE);
-  return links
+  const kind = Object.keys(SHOWN).find((name) => name in one);
+  if (kind) return SHOWN[kind](one[kind]);
+  return items(one.LINK || one.RICH_LINK)
     .map((item) => {
-      const size = item.SIZE ? ` <small>${Math.ceil(item.SIZE / 1024)} KB</small>` : "";
       const desc = item.DESC ? `<div class="desc">${render(item.DESC)}</div>` : "";
-      return `<div>${linked(item.LINK, escape(item.NAME || item.LINK || ""))}${size}${desc}</div>`;
+      return `<div class="linked">${linked(item, escape(item.NAME || item.LINK || ""))}${desc}${picture(item, item.PREVIEW)}</div>`;
     })
     .join("");
 }
 
 function attachment(attach) {
   if (!attach) return "";
-  const tokens = { primary: "#2f8fdd", secondary: "#9fb3c4", alert: "#e8574f", base: "#b6c2cd" };
-  const color = /^#[0-9a-f]{3,6}$/i.test(attach.COLOR || "") ? attach.COLOR : tokens[attach.COLOR_TOKEN];
+  const color = hex(attach.COLOR) || token(attach.COLOR_TOKEN);
   const bar = color ? ` style="--bar:${color}"` : "";
   return `<div class="attach"${bar}>${list(attach.BLOCKS || attach).map(block).join("")}</div>`;
 }
 
 function keyboard(keys) {
-  const buttons = list(keys?.BUTTONS);
+  const buttons = list(keys?.BUTTONS).filter((button) => button.CONTEXT !== "MOBILE");
   if (!buttons.length) return "";
   const shown = buttons.map((button) => {
     if (button.TYPE === "NEWLINE") return "<br>";
     const tone = ["primary", "secondary", "alert"].includes(button.BG_COLOR_TOKEN) ? button.BG_COLOR_TOKEN : "";
     const kind = `class="${button.DISPLAY === "LINE" ? "LINE" : "BLOCK"} ${tone}"`;
     const text = escape(button.TEXT ?? "");
+    if (button.DISABLED === "Y") return `<button type="button" disabled ${kind}>${text}</button>`;
     return address(button.LINK)
       ? `<a ${kind} href="${escape(button.LINK)}" target="_blank" rel="noopener noreferrer">${text}</a>`
       : `<button type="button" ${kind}>${text}</button>`;
@@ -152,16 +177,24 @@ function keyboard(keys) {
 
 function file(one) {
   const path = new URL(one.urlDownload, location.href).pathname;
-  if (one.type === "image") return `<img class="shown" src="${escape(path)}" alt="${escape(one.name)}">`;
   const ending = one.name.includes(".") ? one.name.split(".").pop().slice(0, 4) : "file";
-  return `<a class="file" href="${escape(path)}" download="${escape(one.name)}"><span>${escape(ending)}</span>
-    <div>${escape(one.name)}<small>${one.size} bytes</small></div></a>`;
+  const preview = one.type === "image" ? `<img class="shown" src="${escape(path)}" alt="${escape(one.name)}">` : "";
+  return `<a class="file" href="${escape(path)}" download="${escape(one.name)}">${preview}<span>${escape(ending)}</span>
+    <div>${escape(one.name)}<small>${bytes(one.size)}</small></div></a>`;
 }
 
-function reply(params) {
-  const id = params.REPLY_ID || params.replyId;
-  const source = id && document.querySelector(`[data-message-id="${Number(id)}"] .text`);
-  return source ? `<div class="reply">${escape(source.textContent.slice(0, 120))}</div>` : "";
+function reply(quoted) {
+  if (!quoted) return "";
+  const words = quoted.deleted ? "Message deleted" : strip(quoted.text).slice(0, 120) || "attachment";
+  return `<div class="reply" data-to="${Number(quoted.id)}"><b>${escape(quoted.author)}</b><br>${escape(words)}</div>`;
+}
+
+function reactions(given) {
+  const shown = Object.entries(given).filter(([, people]) => people.length);
+  const signs = shown.map(
+    ([code, people]) => `<span title="${escape(people.join(", "))}">${code === "like" ? "\u2665" : escape(code)} ${people.length}</span>`,
+  );
+  return signs.length ? `<div class="reactions">${signs.join("")}</div>` : "";
 }
 
 function element(message, before) {
@@ -180,8 +213,8 @@ function element(message, before) {
   const badge = user.bot ? "<i>bot</i>" : "";
   const body = message.deleted
     ? '<div class="text">Message deleted</div>'
-    : `${reply(message.params)}<div class="text">${render(message.text)}</div>${attachment(message.params.ATTACH)}
-       ${message.files.map(file).join("")}${keyboard(message.params.KEYBOARD)}`;
+    : `${reply(message.reply)}<div class="text">${render(message.text)}</div>${attachment(message.params.ATTACH)}
+       ${message.files.map(file).join("")}${reactions(message.reactions)}${keyboard(message.params.KEYBOARD)}`;
   box.innerHTML = `${avatar(user.name, user.color)}<div class="bubble"><div class="author" style="color:${user.color}">
     ${escape(user.name)}${badge}</div>${body}<time>${message.edited && !message.deleted ? "edited " : ""}${clock(message.date)}</time></div>`;
   return box;
@@ -191,7 +224,9 @@ function showMessage(message, isNew) {
   const area = byId("messages");
   const known = area.querySelector(`[data-message-id="${message.id}"]`);
   if (known) {
-    known.replaceWith(element(message, known.previousElementSibling));
+    const box = element(message, known.previousElementSibling);
+    box.classList.toggle("sought", known.classList.contains("sought"));
+    known.replaceWith(box);
     return;
   }
   const day = new Date(message.date * 1000).toDateString();
@@ -220,6 +255,7 @@ async function load() {
     for (const typing of dialog.typing) light(dialog.id, typing);
   }
   if (!current && state.dialogs.length) current = state.dialogs[0].id;
+  await showNotifications();
   await open(current);
 }
 
@@ -234,6 +270,29 @@ async function open(id) {
   area.innerHTML = "";
   area.dataset.day = "";
   for (const message of messages) showMessage(message, false);
+  if (sought) seek(sought);
+  sought = 0;
+}
+
+function seek(id) {
+  for (const other of document.querySelectorAll(".sought")) other.classList.remove("sought");
+  const box = byId("messages").querySelector(`[data-message-id="${Number(id)}"]`);
+  box?.classList.add("sought");
+  box?.scrollIntoView({ block: "center" });
+}
+
+// ---- notifications
+
+async function showNotifications() {
+  const found = await (await fetch("/page/notifications")).json();
+  byId("bell").hidden = !found.length;
+  byId("count").textContent = found.length;
+  byId("notifications").innerHTML = found
+    .map(
+      (one) => `<div class="notification" data-notification-id="${one.id}"><b>${escape(one.author)}</b>
+        <small>to ${escape(one.to)}, ${clock(one.date)}</small><div class="text">${render(one.text)}</div>${attachment(one.attach)}</div>`,
+    )
+    .join("");
 }
 
 let chain = Promise.resolve(); // events are shown one after the other, after what was loaded before them
@@ -244,6 +303,10 @@ const queue = (step) => {
 function happened(event) {
   if (event.type === "reset") {
     queue(load);
+    return;
+  }
+  if (event.type === "notifications") {
+    queue(showNotifications);
     return;
   }
   queue(() => {
@@ -265,6 +328,11 @@ byId("dialogs").addEventListener("click", (click) => {
   click.preventDefault();
   history.replaceState(null, "", entry.getAttribute("href"));
   queue(() => open(entry.dataset.dialog));
+});
+
+byId("messages").addEventListener("click", (click) => {
+  const quoted = click.target.closest("[data-to]");
+  if (quoted) seek(quoted.dataset.to);
 });
 
 const events = new EventSource("/page/events");

@@ -38,7 +38,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, open_portal):  # the portal goes after the page
-    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page = browser.new_page(viewport={"width": 1200, "height": 800}, reduced_motion="reduce")
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
@@ -145,6 +145,90 @@ def test_messages_change_before_ones_eyes(show, call, portal):
     expect(page.locator(f'[data-message-id="{private}"]')).to_contain_text("psst")
 
 
+def test_what_belongs_to_a_message(show, call, portal):
+    page = show()
+    question = portal.add_message("chat2935", 3, "How [b]many[/b]?")
+    answer = call.result("im.message.add", {"DIALOG_ID": "chat2935", "MESSAGE": "Twelve", "REPLY_ID": question})
+    box = page.locator(f'[data-message-id="{answer}"]')
+    expect(box.locator(".reply")).to_have_text("Clara WeissHow many?")
+    call.result("im.message.like", {"MESSAGE_ID": answer, "ACTION": "plus"})
+    expect(box.locator(".reactions")).to_have_text("\u2665 1")
+    expect(box.locator(".reactions span")).to_have_attribute("title", "Anna Petrova")
+    call.result("im.message.like", {"MESSAGE_ID": answer, "ACTION": "minus"})
+    expect(box.locator(".reactions")).to_have_count(0)
+    box.locator(".reply").click()
+    expect(page.locator(".sought")).to_have_attribute("data-message-id", str(question))
+
+
+def test_an_address_leads_to_a_message(show, portal):
+    ids = [portal.add_message("chat2935", 3, f"line {number}") for number in range(60)]
+    page = show(f"/online/?IM_DIALOG=chat2935&IM_MESSAGE={ids[5]}")
+    box = page.locator(f'[data-message-id="{ids[5]}"]')
+    expect(box).to_have_class("message more sought")
+    expect(box).to_be_in_viewport()
+    # Also from within a message, and what is not there does no harm.
+    link = portal.add_message("chat2935", 3, f"[context=chat2935/{ids[40]}]there[/context]")
+    target = page.locator(f'[data-message-id="{link}"] a').get_attribute("href")
+    show(target)
+    expect(page.locator(f'[data-message-id="{ids[40]}"]')).to_be_in_viewport()
+    show("/online/?IM_DIALOG=chat2935&IM_MESSAGE=9")
+    expect(page.locator(f'[data-message-id="{link}"]')).to_be_in_viewport()
+    expect(page.locator(".sought")).to_have_count(0)
+
+
+def test_notifications_are_behind_a_bell(show, call):
+    page = show()
+    expect(page.locator("#bell")).to_be_hidden()
+    call.result("im.notify.system.add", {"USER_ID": 3, "MESSAGE": "The [b]import[/b] failed"})
+    expect(page.locator("#count")).to_have_text("1")
+    note = call.result("im.notify.personal.add", {"USER_ID": 2, "MESSAGE": "It runs again"})
+    expect(page.locator("#count")).to_have_text("2")
+    page.locator("#bell summary").click()
+    newest, first = page.locator(".notification").all()
+    expect(newest).to_contain_text("Anna Petrova")
+    expect(newest).to_contain_text("to Boris Orlov")
+    expect(first).to_contain_text("The system")
+    expect(first.locator(".text b")).to_have_text("import")
+    call.result("im.notify.delete", {"ID": note})
+    expect(page.locator(".notification")).to_have_count(1)
+
+
+def test_blocks_of_an_attachment(show, call, portal):
+    page = show()
+    rows = [
+        {"DISPLAY": "ROW", "NAME": "Won", "VALUE": "5", "COLOR_TOKEN": "alert"},
+        {"DISPLAY": "ROW", "VALUE": "alone[br]and long"},
+        {"DISPLAY": "ROW", "NAME": "By", "VALUE": "Clara", "USER_ID": 3},
+    ]
+    attach = [
+        {"GRID": rows},
+        {"GRID": [{"DISPLAY": "LINE", "NAME": "Stage", "VALUE": "New", "WIDTH": 90}] * 2},
+        {"USER": {"NAME": "Boris Orlov", "USER_ID": 2}},
+        {"FILE": {"NAME": "a.csv", "LINK": "/files/1/a.csv", "SIZE": 1500000}},
+        {"IMAGE": {"NAME": "elsewhere", "LINK": "https://example.com/i.png"}},
+        {"DELIMITER": {"SIZE": 120, "COLOR": "#c6c6c6"}},
+    ]
+    keyboard = [{"TEXT": "Off", "LINK": "/x/", "DISABLED": "Y"}, {"TEXT": "Phone", "LINK": "/y/", "CONTEXT": "MOBILE"}]
+    params = {"DIALOG_ID": "chat2935", "MESSAGE": "see", "ATTACH": attach, "KEYBOARD": keyboard}
+    box = page.locator(f'[data-message-id="{call.result("im.message.add", params)}"]')
+    row = box.locator(".grid.ROW")
+    expect(row.locator(".value").first).to_have_css("color", "rgb(232, 87, 79)")
+    name, value = row.locator(".name").first.bounding_box(), row.locator(".value").first.bounding_box()
+    assert (name["y"], name["x"] < value["x"]) == (value["y"], True)
+    alone = row.locator(".alone").bounding_box()
+    assert alone["x"] == name["x"]
+    assert alone["height"] > 1.8 * name["height"]
+    expect(row.locator("a")).to_have_attribute("href", "/online/?IM_DIALOG=3")
+    left, right = (one.bounding_box() for one in box.locator(".grid.LINE > div").all())
+    assert (left["width"], left["y"], left["x"] < right["x"]) == (90, right["y"], True)
+    expect(box.locator(".user a")).to_have_attribute("href", "/online/?IM_DIALOG=2")
+    expect(box.locator("small")).to_have_text("1.4 MB")
+    expect(box.locator("[href='https://example.com/i.png']")).to_have_text("elsewhere")
+    assert box.locator("hr").bounding_box()["width"] == 120
+    expect(box.locator(".keyboard > *")).to_have_text(["Off"])
+    expect(box.locator(".keyboard button")).to_be_disabled()
+
+
 def test_formatting(show, call):
     page = show()
     text = (
@@ -233,6 +317,12 @@ def test_files(show, call, portal):
     link = page.locator(f'[data-message-id="{result["messageId"]}"] a.file')
     expect(link).to_contain_text("r.csv")
     assert requests.get(portal.url + link.get_attribute("href"), timeout=10).content == b"a,b"
+    dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    upload = {"dialogId": "chat2935", "fields": {"name": "dot.png", "content": dot}}
+    result = call.result("im.v2.File.upload", upload)
+    picture = page.locator(f'[data-message-id="{result["messageId"]}"] a.file img')
+    expect(picture).to_be_visible()
+    assert picture.evaluate("element => element.decode().then(() => element.naturalWidth)") == 1
 
 
 def test_the_page_finds_the_portal_again(browser, open_portal):
