@@ -61,7 +61,6 @@ def test_what_is_said_to_be_here_is() -> None:
     [
         ("operators.message", "MessageAddOperator", {"message", "markdown", "attach", "keyboard", "menu", "reply_id"}),
         ("operators.file", "FileUploadOperator", {"file", "message"}),
-        ("operators.rest", "RestOperator", {"method", "rest_params"}),
         (
             "transfers.sql_to_dialog",
             "SqlToDialogOperator",

@@ -27,6 +27,11 @@ DEALS = 230
 RUN = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk._shared.providers_discovery import HookInfo
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+ProvidersManagerTaskRuntime().hooks["sqlite3"] = HookInfo(
+    "tests.contract.script.Sqlite", "sqlite3_conn_id", "test", "SQLite", "sqlite3", False, []
+)
 bag = DagBag(sys.argv[1])
 states = {dag_id: str(dag.test().state) for dag_id, dag in sorted(bag.dags.items())}
 print(json.dumps(states))
@@ -83,6 +88,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, st
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER),
             "AIRFLOW_CONN_BITRIX24_DEFAULT": json.dumps(portal.connection()),
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite3"}),
         }
         for arguments in (["-m", "airflow", "db", "migrate"], ["-c", RUN, str(FOLDER)]):
             done = subprocess.run(
@@ -96,6 +102,16 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, st
 def test_runs(ran: tuple[dict[str, str], FakePortal], file: Path) -> None:
     states, _ = ran
     assert states[file.stem] == "success"
+
+
+def test_files_are_there(ran: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = ran
+    terms, table, stages, sold = portal.messages("chat2939")
+    assert (terms.text, [file["name"] for file in terms.files]) == ("The [b]terms[/b]", ["terms.txt"])
+    assert table.params["ATTACH"]
+    assert [file["name"] for file in stages.files] == ["stages.csv"]
+    assert "Laptops" in sold.text
+    assert [file["name"] for file in sold.files] == ["result.csv"]
 
 
 def test_weekly_report_adds_up(ran: tuple[dict[str, str], FakePortal]) -> None:
