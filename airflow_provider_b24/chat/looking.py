@@ -60,11 +60,13 @@ def look(peer: Peer, dialog_id: str, marks: Marks, *, after: int | None, since: 
             return Sight(problem="the portal's answer has no messages in it", passing=True)
         page = sorted(messages, key=id_of)
         files = _cards(reply.result)
+        named = {number for message in page for number in file_ids(message)}
+        spare = [card for card in files if as_number(card.get("id")) not in named]
         if link is not None and all(id_of(message) != link for message in page):
             return Sight(problem="messages were deleted from the dialog while it was read", passing=True)
         for message in page:
             if (id_of(message) > after) if after is not None else _is_new(message, since - _SKEW):
-                likeness = marks.like(message, files)
+                likeness = marks.like(message, files if file_ids(message) else spare)
                 if likeness is Likeness.SAME:
                     return Sight(id_of(message), files=file_ids(message))
                 if likeness is Likeness.UNSURE:

@@ -90,7 +90,7 @@ class Marks:
     def like(self, message: Mapping[str, Any], files: Sequence[Mapping[str, Any]] = ()) -> Likeness:
         """Whether this is the message, from what ``im.dialog.messages.get`` says of one.
 
-        :param files: what it says of the files in the dialog's messages.
+        :param files: what it says of the message's files; of one without, those that are in no message.
         """
         uuid = str(message.get("uuid") or "").lower()
         if self.uuid and uuid == self.uuid:
@@ -124,6 +124,10 @@ class Marks:
         ids = file_ids(message)
         if _is_deleted(message):
             return Likeness.UNSURE
+        if self.files and not ids:
+            # Which files are a message's own is not documented. Of one that is in no message this may be the message.
+            alike = any(mark.alike(card) is Likeness.SAME for mark in self.files for card in files)
+            return Likeness.UNSURE if alike else Likeness.OTHER
         if len(ids) != len(self.files):
             return Likeness.OTHER
         if {mark.id for mark in self.files} == set(ids):
