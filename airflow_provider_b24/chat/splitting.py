@@ -95,7 +95,7 @@ def _parts(text: str, most: int) -> Iterator[tuple[str, bool]]:
     if len(text) <= most:
         yield text, True
         return
-    structure = _Structure(text)
+    structure = _Structure(text, most)
     budget = most // 2 - 4 if most >= _TINY else 0
     position, prefix, quoted, within_line = 0, "", False, False
     while position < len(text):
@@ -107,7 +107,8 @@ def _parts(text: str, most: int) -> Iterator[tuple[str, bool]]:
         cut, carried = _cut(structure, position, limit, budget)
         line = text.rfind("\n", position, cut) + 1
         if line or not within_line:
-            quoted = text.startswith(">>", line or position) and all(pair.name != "code" for pair in carried)
+            begin = line or position
+            quoted = text.startswith(">>", begin) and all(pair.name != "code" for pair in structure.around(begin))
         after = _after(text, cut)
         line_ended = text[cut - 1] == "\n" or "\n" in text[cut:after] or cut in structure.broken
         closing = "".join(pair.closing for pair in reversed(carried))
@@ -166,8 +167,9 @@ def _prefix(text: str, position: int, carried: list[_Pair], *, quoted: bool, wit
 class _Structure:
     """Where a text has what must stay together, and what is open where; read once."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most: int) -> None:
         self.text = text
+        self._longest_whole = min(_LONGEST_WHOLE, most // 4)
         self.broken: set[int] = set()
         atoms, pairs = self._read()
         self._starts: list[int] = []
@@ -255,7 +257,7 @@ class _Structure:
             elif opened.get(name):
                 opening = opened[name].pop()
                 whole = name in _WHOLE or (name == "url" and not opening["value"])
-                if whole and mark.end() - opening.start() <= _LONGEST_WHOLE:
+                if whole and mark.end() - opening.start() <= self._longest_whole:
                     atoms.append((opening.start(), mark.end()))
                 else:
                     pairs.append(_pair(text, name, opening.span(), mark.span()))
