@@ -89,7 +89,23 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "acme.vault.BitrixTokens",
                         "default": "",
-                    }
+                    },
+                    "listener": {
+                        "description": "Whether to show typing for tasks with the param bitrix24_typing, and a message "
+                        "for the runs of DAGs with a tag such as bitrix24:chat2935. To be set for the scheduler, the "
+                        "workers and the API server.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
+                    "listener_language": {
+                        "description": "The language of those messages: en or ru.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "ru",
+                        "default": "en",
+                    },
                 },
             }
         },

@@ -72,8 +72,8 @@ def event_of(context: Mapping[str, Any], facts: RunFacts, now: float, excerpt: C
     run, ti = context.get("dag_run"), context.get("ti")
     if "reason" in context:
         # Only callbacks of a DAG have one. What it calls a task is the last one that mattered.
-        failed = context["reason"] != "success" and str(_of(run, "state")) != "success"
-        failure = _failure(ti, "", again=False) if failed and str(_of(ti, "state")) == "failed" else None
+        failed = context["reason"] != "success" and state_of(run) != "success"
+        failure = _failure(ti, "", again=False) if failed and state_of(ti) == "failed" else None
         return Event(
             facts.life,
             facts.ended or now,
@@ -83,7 +83,7 @@ def event_of(context: Mapping[str, Any], facts: RunFacts, now: float, excerpt: C
             failure=failure,
             started=facts.started,
         )
-    state = str(_of(ti, "state") or "")
+    state = state_of(ti)
     if ti is None:
         return Event(facts.life, now, started=facts.started)
     failure = None
@@ -97,7 +97,7 @@ def end_of(context: Mapping[str, Any], facts: RunFacts, states: Mapping[str, str
     """The end of the run, if it can be told from its tasks that this is the last of them."""
     ti = context.get("ti")
     dag = context.get("dag") or _of(_of(ti, "task"), "dag")
-    if str(_of(ti, "state") or "") not in _ENDED or not states or dag is None:
+    if state_of(ti) not in _ENDED or not states or dag is None:
         return None
     ended = outcome(states, {task_id: _part(task) for task_id, task in dag.task_dict.items()})
     if not ended:
@@ -117,15 +117,25 @@ def states_of(context: Mapping[str, Any], facts: RunFacts) -> dict[str, str | No
     except Exception as error:
         log.info("The states of the run's tasks could not be read: %s", type(error).__name__)
         return {}
-    states = {str(key): None if state is None else str(state) for key, state in found.get(facts.run_id, {}).items()}
+    states: dict[str, str | None] = {str(key): _word(state) for key, state in found.get(facts.run_id, {}).items()}
     ti: Any = context.get("ti")
-    own = _of(ti, "state")
+    own = state_of(ti)
     if own and "reason" not in context:
         # That a task has failed is told to others only when its process has ended.
         number = _of(ti, "map_index")
         mapped = isinstance(number, int) and number >= 0
-        states[f"{ti.task_id}_{number}" if mapped else ti.task_id] = str(own)
+        states[f"{ti.task_id}_{number}" if mapped else ti.task_id] = own
     return states
+
+
+def state_of(source: Any) -> str:
+    """The state of a task or a run; empty where it has none."""
+    return _word(_of(source, "state")) or ""
+
+
+def _word(state: Any) -> str | None:
+    # As text, the states of the SDK have the name of their class before them.
+    return None if state is None else str(getattr(state, "value", state))
 
 
 def task_ids_of(context: Mapping[str, Any]) -> list[str]:

@@ -72,6 +72,8 @@ class RunMessage(BaseNotifier):
     """
 
     template_fields: Sequence[str] = ("dialog_id", "bitrix24_conn_id", "name", *PARTS)
+    # Rendering costs more than all else that an update does.
+    _last: Teller | None = None
 
     def __init__(
         self,
@@ -104,6 +106,10 @@ class RunMessage(BaseNotifier):
         self.as_bot = as_bot
         self.raise_errors = raise_errors
         check_unless_template(check_dialog_id, dialog_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is for another context."""
+        return {name: value for name, value in self.__dict__.items() if name != "_last"}
 
     @property
     def task_callbacks(self) -> dict[str, Any]:
@@ -199,7 +205,11 @@ class RunMessage(BaseNotifier):
         """Who tells of the context's run; what goes wrong is told in the log."""
         teller: Teller | None = None
         try:
-            teller = Teller(self._for(context), context, hook=self._hook, store=self._store, states=self._states)
+            if self._last is None or not self._last.is_for(context):
+                self._last = Teller(
+                    self._for(context), context, hook=self._hook, store=self._store, states=self._states
+                )
+            teller = self._last
             yield teller
         except Exception as error:
             if self.raise_errors:

@@ -21,6 +21,7 @@ from airflow_provider_b24.notifications.run_context import (
     event_of,
     facts_of,
     shortened,
+    state_of,
     task_ids_of,
 )
 from airflow_provider_b24.notifications.telling import telling
@@ -96,6 +97,10 @@ class Teller:
         self._index = _INDEX + _digest(*kind)
         self.telling = telling(self._key, message.interval)
 
+    def is_for(self, context: Mapping[str, Any]) -> bool:
+        """Whether it is the one for this context, here."""
+        return self._context is context and self._loop is running_loop()
+
     def tell(self) -> None:
         """Tell what has happened; where the process goes on, it may be shown a moment later."""
         self.telling.tell(self._events(), self.say, wait=not self._begins, later=_may_ask_from_threads())
@@ -168,7 +173,7 @@ class Teller:
     @property
     def _begins(self) -> bool:
         """Whether the context is that of a task which goes on: its process has time yet."""
-        return "reason" not in self._context and str(getattr(self._context.get("ti"), "state", "")) == "running"
+        return "reason" not in self._context and state_of(self._context.get("ti")) == "running"
 
     def _events(self) -> Sequence[Event]:
         with self._hook(self._message.bitrix24_conn_id) as hook:

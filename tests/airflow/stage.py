@@ -115,6 +115,8 @@ class Stage:
         stack.callback(self.metrics.close)
         self.airflow = Airflow(self._home, DAGS, self.connections(), self.metrics.settings())
         self.airflow.environ |= self.chaos.environ()
+        # It hears of all tasks, and does something for those that have a mark.
+        self.airflow.environ["AIRFLOW__BITRIX24__LISTENER"] = "True"
         stack.callback(self._stop_airflow)
         self.airflow.start()
         stored = {"stored": self.portal.bot_connection(), **self.telltale.connections}

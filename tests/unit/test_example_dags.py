@@ -132,13 +132,23 @@ def test_weekly_report_adds_up(ran: tuple[dict[str, str], FakePortal]) -> None:
         assert re.search(rf"^{name} +{numbers[stage]:,} +{amounts[stage]:,.0f}$", by_stage, re.MULTILINE), by_stage
 
 
-def test_typing_goes_before_each_message_but_any_methods(ran: tuple[dict[str, str], FakePortal]) -> None:
+def test_typing_goes_before_each_message_of_those_that_type(ran: tuple[dict[str, str], FakePortal]) -> None:
     _, portal = ran
     history = [(time, duration is not None) for time, _, duration in portal.chat(CHAT).history]
     order = "".join("t" if typing else "M" for _, typing in sorted(history))
-    # any_method posts without; typing_beside_tasks, which can watch nothing in dag.test(), signals once and posts;
-    # typing_in_task twice; weekly_report.
-    assert re.fullmatch(r"Mt+Mt+Mt+Mt+M", order), order
+    # any_method posts without, and living_message does twice; typing_beside_tasks, which can watch nothing in
+    # dag.test(), signals once and posts; typing_in_task twice; weekly_report.
+    assert re.fullmatch(r"M+t+Mt+Mt+Mt+M", order), order
+
+
+def test_living_message_is_one_message_and_an_answer(ran: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = ran
+    (message,) = (one for one in portal.messages(CHAT) if "[b]living_message[/b]" in one.text)
+    assert message.text.startswith("✅ [b]living_message[/b] is done in ")
+    (answer,) = (call for call in portal.calls if call.params.get("REPLY_ID") == message.id)
+    assert str(answer.params["MESSAGE"]).startswith("[b]Deals by stage[/b]\nNEW: ")
+    # dag.test() runs no callbacks of DAGs: that the run is over is seen from its tasks.
+    assert [call.method for call in portal.calls].count("im.message.update") <= 6
 
 
 def test_message_thread_is_one(ran: tuple[dict[str, str], FakePortal]) -> None:

@@ -74,6 +74,7 @@ def test_entry_points():
     points = distribution("airflow-provider-b24").entry_points
     assert {(point.group, point.name): point.value for point in points} == {
         ("apache_airflow_provider", "provider_info"): "airflow_provider_b24.get_provider_info:get_provider_info",
+        ("airflow.plugins", "bitrix24_listener"): "airflow_provider_b24.plugins.listener:Bitrix24ListenerPlugin",
         ("pytest11", "bitrix24"): "airflow_provider_b24.testing.pytest_plugin",
     }
 
