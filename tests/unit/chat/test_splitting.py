@@ -192,7 +192,7 @@ def test_what_should_stay_together_and_is_too_long_is_cut_between_its_tags() -> 
     text = "[user=12][b]" + "word " * 5 + "[/b][i]" + "word " * 20 + "[/i][/user]"
     assert [*split(text, 60)][:2] == [
         "[user=12][b]word word word word word [/b][i]word[/i][/user]",
-        "[user=12][i]word word word word word word[/i][/user]",
+        "[user=12][i]word word word word word word word[/i][/user]",
     ]
 
 
