@@ -75,12 +75,9 @@ def early(request: pytest.FixtureRequest) -> Any:
     return request.config.stash[EARLY].result(request.node)
 
 
-# One Airflow serves all tests that need one, and those that start what takes long come first.
-FIRST, THEN, BESIDE_RESTARTS, RESTARTS, LIMITS, TRACES = range(2, 8)
+# One Airflow serves all tests that need one; what looks at its traces comes last.
+ANY_TIME, BESIDE_RESTARTS, RESTARTS, LIMITS, TRACES = range(2, 7)
 ON_STAGE = {
-    "test_connection.py": FIRST,
-    "test_methods.py": FIRST,
-    "test_reports.py": FIRST,
     "test_triggerer.py": RESTARTS,
     "test_limits.py": LIMITS,
     "test_secrets.py": TRACES,
@@ -94,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if "stage" not in fixtures:
             return 1 if function_of(item) else 0
-        return ON_STAGE.get(item.path.name, BESIDE_RESTARTS if "restarts" in fixtures else THEN)
+        return ON_STAGE.get(item.path.name, BESIDE_RESTARTS if "restarts" in fixtures else ANY_TIME)
 
     items.sort(key=place)
 

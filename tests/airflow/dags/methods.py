@@ -13,8 +13,8 @@ from airflow_provider_b24.operators.rest import RestOperator
 DIALOG = "{{ dag_run.conf['dialog'] }}"
 ONCE = {"retries": 1, "retry_delay": timedelta(seconds=1)}
 
-# Its connection is in Airflow's database, the others are in the environment.
-with DAG("messages", schedule=None, default_args={"bitrix24_conn_id": "stored", **ONCE}):
+# Its connection is in Airflow's database, the others are in the environment; it has a bot, which does not speak here.
+with DAG("messages", schedule=None, default_args={"bitrix24_conn_id": "stored", "as_bot": False, **ONCE}):
     add = MessageAddOperator(
         task_id="add",
         dialog_id=DIALOG,
