@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import Context
@@ -17,9 +18,10 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.links.portal import MessageLink
 from airflow_provider_b24.operators.message import MessageAddOperator
 from airflow_provider_b24.testing import FakePortal
+from tests.portal.notifications.test_run_message import Run, in_task
 from tests.unit.operators.conftest import connect, context, dag, lasting_portal, portal, supervised
 
-__all__ = ["connect", "context", "dag", "lasting_portal", "portal", "supervised"]
+__all__ = ["connect", "context", "dag", "in_task", "lasting_portal", "portal", "supervised"]
 
 pytestmark = pytest.mark.browser
 
@@ -94,9 +96,9 @@ def keep(chat: Page, name: str, *shown: Locator) -> None:
         return
     chat.mouse.move(0, 0)
     boxes = [box_of(part) for one in shown for part in (one.locator(".avatar"), one.locator(".bubble"))]
-    left, top = min(box["x"] for box in boxes) - 14, min(box["y"] for box in boxes) - 14
+    left, top = min(box["x"] for box in boxes) - 14, min(box["y"] for box in boxes) - 4
     right = max(box["x"] + box["width"] for box in boxes) + 14
-    bottom = max(box["y"] + box["height"] for box in boxes) + 14
+    bottom = max(box["y"] + box["height"] for box in boxes) + 3
     chat.screenshot(path=IMAGES / name, clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
@@ -167,15 +169,28 @@ def test_a_file_has_a_card(chat: Page, hook: Bitrix24Hook, see: Callable[[int], 
     keep(chat, "file.png", box)
 
 
-def test_a_message_that_lives_changes_in_place(chat: Page, hook: Bitrix24Hook, see: Callable[[int], Locator]) -> None:
+def test_the_message_of_a_run_lives(
+    chat: Page, portal: FakePortal, hook: Bitrix24Hook, see: Callable[[int], Locator], in_task: Callable[..., Any]
+) -> None:
     chat.evaluate("window.loadedOnce = true")
-    message = hook.send_message(CHAT, "Importing: 0 %")
-    box = see(message)
-    later = see(hook.send_message(CHAT, "Meanwhile"))
-    for share in (40, 100):
-        hook.update_message(message, f"Importing: [b]{share} %[/b]")
-        expect(box.locator("b")).to_have_text(f"{share} %")
+    run = Run("seen", interval=0.001)
+    run.task("load", "running")
+    (posted,) = portal.messages(CHAT)
+    box = see(posted.id)
+    expect(box).to_contain_text("weekly is running")
+    expect(box).to_contain_text("0 of 2 tasks · now: load")
+    later = see(hook.send_message(CHAT, "Meanwhile", as_bot=False))
+    with in_task(run.context("load", "running")):
+        run.message.update(progress=0.4, text="12 of 30 files")
+    expect(box).to_contain_text("12 of 30 files")
+    keep(chat, "run.png", box)
+    run.task("load", "failed", ValueError("no column [b]amount[/b]"))
+    run.message(run.end("failed", "task_failure", "load"))
+    expect(box).to_contain_text("weekly failed after")
+    expect(box).to_contain_text("ValueError: no column [b]amount[/b]")
+    expect(box.locator("a", has_text="log")).to_have_attribute("href", "http://airflow/log")
     expect(box.locator("time").last).to_contain_text("edited")
+    # It has changed where it was, and nothing was loaded anew.
     assert box_of(box)["y"] < box_of(later)["y"]
     assert chat.evaluate("window.loadedOnce")
 
