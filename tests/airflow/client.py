@@ -164,8 +164,8 @@ class Run:
     def mark_run(self, state: str) -> None:
         self.client.patch(self._path, {"state": state})
 
-    def xcom(self, task_id: str, map_index: int = -1) -> Any:
-        path = f"{self._path}/taskInstances/{task_id}/xcomEntries/return_value"
+    def xcom(self, task_id: str, map_index: int = -1, key: str = "return_value") -> Any:
+        path = f"{self._path}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.client.get(path, map_index=map_index, deserialize=True)["value"]
 
     def has_xcom(self, task_id: str) -> bool:

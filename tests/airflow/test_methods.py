@@ -56,6 +56,16 @@ def test_any_result_goes_to_xcom(any_method: Scene) -> None:
     assert (deal["item"]["id"], deal["item"]["entityTypeId"]) == (1, 2)
 
 
+def test_a_file_is_posted(any_method: Scene) -> None:
+    any_method.run.wait()
+    (message,) = any_method.portal.messages(any_method.dialog)
+    (card,) = message.files
+    assert (message.text, card["name"]) == ("This DAG", "any_method.py")
+    assert b'DAG("any_method"' in any_method.portal.company.files[card["id"]].content
+    assert any_method.run.xcom("file") == message.id
+    assert any_method.run.xcom("file", key="file_id") == card["id"]
+
+
 def test_parameters_are_mapped(any_method: Scene) -> None:
     any_method.run.wait()
     assert [part.state for part in any_method.run.tasks("deals")] == ["success"] * 3

@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from airflow_provider_b24.operators.dialog import DialogReadOperator, DialogUnreadOperator
+from airflow_provider_b24.operators.file import FileUploadOperator
 from airflow_provider_b24.operators.message import MessageAddOperator
 from airflow_provider_b24.operators.rest import RestOperator
 
@@ -38,6 +39,13 @@ with DAG("any_method", schedule=None, params={"entityTypeId": Param(2, type="int
         method="crm.item.list",
         params={"entityTypeId": 2, "order": {"id": "ASC"}},
         max_result_bytes=500,
+    )
+    FileUploadOperator(
+        task_id="file",
+        dialog_id=DIALOG,
+        file="file://{{ dag.fileloc }}",
+        name="{{ dag.dag_id }}.py",
+        message="This DAG",
     )
     RestOperator(task_id="missing", method="crm.item.get", params={"entityTypeId": 2, "id": 999_999})
 
