@@ -30,6 +30,8 @@ MOST_EVENTS = 200
 _MOST_EPISODES = 4
 _MOST_RUNS = 20
 MOST_LINES = 60
+# Stands among the keys of a group's lines, all of which are longer.
+_CLOSED = "."
 # After so many seconds nobody is under way with a delivery any more.
 _SETTLED = 600.0
 
@@ -43,6 +45,7 @@ class Event:
     """Something that happened to a task or a run.
 
     :ivar tries: how many tries there are in all; 0 where that is not known.
+    :ivar clears: how often the run has been cleared.
     :ivar began: when the run was due (epoch seconds), by which later runs are told from earlier ones.
     :ivar at: when it happened (epoch seconds).
     :ivar seconds: how long it took.
@@ -60,6 +63,7 @@ class Event:
     map_index: int = -1
     try_number: int = 0
     tries: int = 0
+    clears: int = 0
     began: float = 0.0
     at: float = 0.0
     seconds: float | None = None
@@ -83,6 +87,11 @@ class Event:
     def about(self) -> str:
         """What it has in common with the other parts of a mapped task, and with other runs."""
         return f"{self.dag_id}.{self.task_id}" if self.task_id else self.dag_id
+
+    @property
+    def attempt(self) -> str:
+        """Of the run, which may be cleared."""
+        return f"{self.run_id} {self.clears}"
 
     @property
     def key(self) -> str:
@@ -288,16 +297,30 @@ def with_line(record: Record, group: str, key: str, line: str, most: int = _MOST
     """
     groups = {name: dict(_mapping(lines)) for name, lines in record.items()}
     lines = groups.pop(group, {})
-    if key not in lines:
+    if key not in lines and _CLOSED not in lines:
         lines[key] = line if sum(bool(held) for held in lines.values()) < MOST_LINES else ""
     # A group that is written to is the newest.
     return dict([*groups.items(), (group, lines)][-most:])
 
 
+def closed(record: Record, group: str, *, empty: bool = False) -> Record:
+    """The record with a group that takes no more lines, for it is being told.
+
+    :param empty: that it has been told.
+    """
+    lines = {} if empty else _mapping(record.get(group))
+    return {**record, group: {**lines, _CLOSED: ""}}
+
+
+def is_closed(record: Record, group: str) -> bool:
+    """Whether a group takes no more lines."""
+    return _CLOSED in _mapping(record.get(group))
+
+
 def lines_of(record: Record, group: str) -> tuple[list[str], int]:
     """The lines that are kept of a group, and how many there were in all."""
     lines = _mapping(record.get(group))
-    return [str(line) for line in lines.values() if line], len(lines)
+    return [str(line) for line in lines.values() if line], len(lines) - (_CLOSED in lines)
 
 
 def without_group(record: Record, group: str) -> Record:

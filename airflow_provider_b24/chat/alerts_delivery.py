@@ -74,6 +74,10 @@ class Desk:
         """Of what is known of a task or DAG."""
         return self.key("about", event.about)
 
+    def digest_key(self, event: Event) -> str:
+        """Of what tasks have left to the messages about their runs."""
+        return self.key("digest", event.dag_id)
+
     def nothing_to_say(self, event: Event) -> bool:
         """Whether a success follows no failure; read from the store, without the portal."""
         if event.kind not in ("success", "dag_success") or self.rules.successes:
@@ -82,7 +86,8 @@ class Desk:
             return True
         if self.rules.quiet is not None and self.store.get(self.key("held")):
             return False
-        if self.rules.digest and event.kind == "dag_success" and self.store.get(self.key("digest", event.dag_id)):
+        collected = self.store.get(self.digest_key(event)) if self.rules.digest and not event.task_id else None
+        if isinstance(collected, dict) and alerts.lines_of(collected, event.attempt)[1]:
             return False
         record = self.store.get(self.record_key(event))
         return not isinstance(record, dict) or not record.get("episodes")
@@ -162,16 +167,15 @@ def _decided(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generat
     night = None if desk.rules.quiet is None else desk.rules.quiet.night(now)
     if desk.rules.quiet is not None and night is None:
         yield from _tell_held(peer, desk, store, now)
-    if event.kind == "failure" and desk.rules.digest:
-        line = desk.wording.line(event)
-        key = desk.key("digest", event.dag_id)
-        yield from merge(peer, store, key, lambda held: alerts.with_line(held, event.run_id, event.key, line))
-        return "collected for the message about the run"
     lines: list[str] = []
     total = 0
-    if event.kind in ("dag_failure", "dag_success") and desk.rules.digest:
-        collected = yield from _record(store, desk.key("digest", event.dag_id))
-        lines, total = alerts.lines_of(collected, event.run_id)
+    if desk.rules.digest and event.kind == "failure":
+        line = partial(alerts.with_line, group=event.attempt, key=event.key, line=desk.wording.line(event))
+        record = yield from merge(peer, store, desk.digest_key(event), line)
+        if not alerts.is_closed(record, event.attempt):
+            return "collected for the message about the run"
+    elif desk.rules.digest and event.kind in ("dag_failure", "dag_success"):
+        lines, total = yield from _collected(peer, desk, store, event)
     teller = _Teller(peer, desk, store, event, now, night, lines, total)
     if event.kind in ("success", "dag_success") and not total:
         told = yield from teller.over()
@@ -182,9 +186,20 @@ def _decided(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generat
     else:
         told = yield from teller.single()
     if total:
-        key = desk.key("digest", event.dag_id)
-        yield from merge(peer, store, key, lambda held: alerts.without_group(held, event.run_id))
+        emptied = partial(alerts.closed, group=event.attempt, empty=True)
+        yield from merge(peer, store, desk.digest_key(event), emptied)
     return told
+
+
+def _collected(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generator[Step, Any, tuple[list[str], int]]:
+    """What the tasks of a run have left to the message about it; those that come later tell it by themselves."""
+    if event.kind == "dag_failure":
+        # A task is known to have failed before its callback is called: the run may be told of first.
+        yield Wait(_GATHERS)
+    record = yield from _record(store, desk.digest_key(event))
+    if event.kind == "dag_failure" or alerts.lines_of(record, event.attempt)[1]:
+        record = yield from merge(peer, store, desk.digest_key(event), partial(alerts.closed, group=event.attempt))
+    return alerts.lines_of(record, event.attempt)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def event_of(context: Mapping[str, Any], now: float) -> Event:
     run_url = _run_url(dag_id, run_id, log_url)
     began = _first(*(_epoch(_field(run, name)) for name in ("run_after", "logical_date", "start_date")), 0.0)
     about_run: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "run_url": run_url, "began": began, "at": now}
+    # A run that is cleared may fail again.
+    about_run["clears"] = _number(_field(run, "clear_number"), 0)
     deadline = context.get("deadline")
     if deadline is not None:
         due = _epoch(_field(deadline, "deadline_time"))
@@ -39,8 +41,7 @@ def event_of(context: Mapping[str, Any], now: float) -> Event:
         return Event(
             kind="dag_success" if _succeeded(run, context["reason"]) else "dag_failure",
             reason=str(context["reason"] or ""),
-            # A run that is cleared may fail again.
-            life=str(_field(run, "clear_number") or 0),
+            life=str(about_run["clears"]),
             seconds=_between(_field(run, "start_date"), _field(run, "end_date") or now),
             **about_run,
         )

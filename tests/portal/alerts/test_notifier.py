@@ -218,6 +218,32 @@ def test_a_digest_of_a_run(portal, tell):
     assert lines[0] == "❌ [B]DAG failed: sales[/B]"
     assert "Failed tasks: 3" in lines
     assert sum(line.startswith("❌ Task failed: sales.load[") for line in lines) == 3
+    # Its callback is called when the run is over already.
+    for _ in range(2):
+        tell({**failure("late", task_id="late"), "dag": dag}, **options)
+    assert first_lines(portal)[1:] == ["❌ [B]Task failed: sales.late[/B]"]
+
+
+def test_a_digest_of_a_run_that_is_cleared(portal, tell):
+    with DAG("sales", on_failure_callback=Bitrix24Notifier(CHAT, digest=True)) as dag:
+        pass
+    for clears in range(2):
+        tell({**failure("x", try_number=clears + 1, clear_number=clears), "dag": dag}, digest=True)
+        tell({**of_dag(clear_number=clears), "dag": dag}, digest=True)
+    (text,) = texts(portal)
+    assert "Failed tasks: 1\n" in text
+    assert text.endswith("×2, last at 14:30")
+
+
+def test_a_run_that_succeeds_though_a_task_failed(portal, tell, variables):
+    with DAG("sales", on_success_callback=Bitrix24Notifier(CHAT, digest=True)) as dag:
+        pass
+    tell({**failure(), "dag": dag}, digest=True)
+    for _ in range(2):
+        tell({**of_dag("success", state="success"), "dag": dag}, digest=True)
+    (text,) = texts(portal)
+    assert text.startswith("⚠ [B]DAG succeeded: sales[/B]")
+    assert "Failed tasks: 1" in text
 
 
 def test_a_digest_that_nobody_would_tell(portal, tell, caplog):
@@ -328,11 +354,15 @@ def test_no_connection(variables, caplog):
         called(failure(), bitrix24_conn_id="nowhere")
 
 
-def test_secrets_of_an_exception_are_not_told(portal, tell):
+def test_secrets_of_an_exception_are_not_told(portal, tell, variables, clock):
     code = portal.access.webhook_code
-    tell(failure(f"GET https://acme.bitrix24.com/rest/1/{code}/profile"))
-    assert not [form for form in forms(code) if form in texts(portal)[0]]
-    assert "/rest/1/***" in texts(portal)[0]
+    context = failure(f"GET https://acme.bitrix24.com/rest/1/{code}/profile")
+    tell(context, quiet=("14:00", "15:00"))
+    assert "/rest/1/***" in str(variables.kept)
+    tell(context)
+    (text,) = texts(portal)
+    assert "/rest/1/***" in text
+    assert not [form for form in forms(code) if form in text + str(variables.kept)]
 
 
 def test_variables_do_not_pile_up(portal, variables, clock):

@@ -195,6 +195,10 @@ def test_lines_that_are_kept():
         assert alerts.with_line(record, "run", str(number), "again") == record
     lines, total = alerts.lines_of(record, "run")
     assert (len(lines), total, lines[0]) == (60, 70, "line 0")
+    told = alerts.closed(record, "run")
+    assert alerts.lines_of(told, "run") == (lines, 70)
+    assert alerts.with_line(told, "run", "late", "line") == told
+    assert alerts.lines_of(alerts.closed(told, "run", empty=True), "run") == ([], 0)
     for number in range(25):
         record = alerts.with_line(record, f"run {number}", "x", "line")
     assert len(record) == 20
