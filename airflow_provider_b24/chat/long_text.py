@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_b24.rest.errors import ConfigurationError, OperatingLimitError
@@ -101,6 +102,8 @@ def deliver_long(
     :param posting: makes a message of parameters.
     :return: the id of the first message.
     """
+    from airflow_provider_b24.rest.steps import Ask
+
     if way is None:
         # An earlier try's text may have been short enough for one message.
         posted = yield from _recalled(peer, memory, None)
@@ -116,11 +119,11 @@ def deliver_long(
             if posted is not None:
                 return posted
             log.warning("The text has changed since an earlier try posted parts of it; it is posted as a whole")
-        parts = _parts(text, parameters)
+        parts = yield Ask(partial(_parts, text, parameters))
         chosen = Way("split", tuple(f"/{finger}/{number}" for number in range(1, len(parts) + 1)), finger)
         deliveries = [(key, _message(peer, posting(part))) for key, part in zip(chosen.keys, parts, strict=True)]
     else:
-        head = _beginning(text)
+        head = yield Ask(partial(_beginning, text))
         chosen = Way(kind, ("",) if kind == "file" else ("", "/file"))
         deliveries = [(chosen.keys[-1], _file(peer, dialog_id, source, head if kind == "file" else None, bot))]
         if kind == "message and file":
