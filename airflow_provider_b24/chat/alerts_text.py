@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from airflow_provider_b24.chat.alerts import Event
+from airflow_provider_b24.chat.run_message import spell_duration
 from airflow_provider_b24.chat.text import escape
 
 # All of these are characters that any portal's database can keep.
@@ -44,9 +45,6 @@ _WORDS: dict[str, dict[str, str]] = {
         "log": "Log",
         "run_link": "Run",
         "decide": "Decide",
-        "h": "{} h {:02} min",
-        "min": "{} min {:02} s",
-        "s": "{} s",
     },
     "ru": {
         "failure": "Сбой задачи: {}",
@@ -75,9 +73,6 @@ _WORDS: dict[str, dict[str, str]] = {
         "log": "Журнал",
         "run_link": "Запуск",
         "decide": "Решить",
-        "h": "{} ч {:02} мин",
-        "min": "{} мин {:02} с",
-        "s": "{} с",
     },
 }
 LANGUAGES = tuple(_WORDS)
@@ -174,7 +169,7 @@ class Wording:
             word = self._word("try").format(event.try_number, event.tries)
             parts.append(word if known else self._word("try_only").format(event.try_number))
         if event.seconds is not None:
-            parts.append(self.duration(event.seconds))
+            parts.append(spell_duration(event.seconds, self.language))
         if event.run_id:
             parts.append(self._word("run").format(escape(event.run_id)))
         return " · ".join(parts)
@@ -187,7 +182,7 @@ class Wording:
     def _due(self, event: Event) -> str:
         assert event.due is not None
         moment = dt.datetime.fromtimestamp(event.due, self.zone).strftime("%Y-%m-%d %H:%M:%S")
-        return self._word("due").format(moment, self.duration(max(0.0, event.at - event.due)))
+        return self._word("due").format(moment, spell_duration(max(0.0, event.at - event.due), self.language))
 
     def _links(self, event: Event) -> str:
         word = "decide" if event.kind == "decision" else "log"
@@ -201,15 +196,6 @@ class Wording:
     def _lines(self, lines: Sequence[str], total: int) -> list[str]:
         more = total - len(lines)
         return [*lines, *([self._word("more").format(more)] if more > 0 else [])]
-
-    def duration(self, seconds: float) -> str:
-        """A duration as people say it."""
-        whole = round(seconds)
-        if whole >= 3600:
-            return self._word("h").format(whole // 3600, whole % 3600 // 60)
-        if whole >= 60:
-            return self._word("min").format(whole // 60, whole % 60)
-        return self._word("s").format(whole if seconds >= 10 else f"{seconds:.1f}".replace(".0", ""))
 
     def _clock(self, at: float) -> str:
         return dt.datetime.fromtimestamp(at, self.zone).strftime("%H:%M")

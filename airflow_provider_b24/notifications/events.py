@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.alerts import Event, Kind
@@ -110,13 +109,10 @@ def _succeeded(run: Any, reason: object) -> bool:
 
 def _run_url(dag_id: str, run_id: str, log_url: str | None) -> str:
     """The page of the run; where nobody has said where Airflow is, it is where the log is."""
-    from airflow.sdk import conf
+    from airflow_provider_b24.notifications.run_context import RunFacts
 
-    base = _quietly(lambda: conf.get("api", "base_url", fallback=None))
-    if not base or dag_id == "?":
-        return log_url.partition("/tasks/")[0] if log_url else ""
-    page = f"{str(base).rstrip('/')}/dags/{quote(dag_id)}"
-    return f"{page}/runs/{quote(run_id, safe='')}" if run_id else page
+    url = _quietly(lambda: RunFacts(dag_id, run_id).url) if run_id else ""
+    return str(url or (log_url or "").partition("/tasks/")[0])
 
 
 def _decision_url(context: Mapping[str, Any], base_url: str) -> str | None:
