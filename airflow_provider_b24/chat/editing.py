@@ -160,9 +160,10 @@ def delete(
         call = _call("im.message.delete", {"MESSAGE_ID": number})
     else:
         call = _as_bot("imbot.v2.Chat.Message.delete", bot, number)
-    lost, failure = yield from _done(peer, call, bot)
+    lost, failure = yield from _done(peer, call)
     if failure is None:
         return
+    failure = _meant(failure, bot)
     if isinstance(failure, NotEditableError):
         # The account has no part in a bot's private talk: its own with the same person is another one.
         if dialog is not None and not (bot is not None and dialog.isdecimal()):
@@ -215,7 +216,7 @@ def like(
     if action == "auto":
         yield from converse(peer, call)
         return
-    _, failure = yield from _done(peer, call, bot)
+    _, failure = yield from _done(peer, call)
     if failure is not None:
         raise failure.with_traceback(None)
 
@@ -250,7 +251,7 @@ def check_reaction(action: object, reaction: object = LIKE) -> None:
         raise ConfigurationError(f"reaction is {reaction!r}", advice="It is a code such as 'like' or 'redHeart'.")
 
 
-def _done(peer: Peer, call: Call, bot: Bot | None) -> Generator[Step, Any, tuple[bool, Bitrix24Error | None]]:
+def _done(peer: Peer, call: Call) -> Generator[Step, Any, tuple[bool, Bitrix24Error | None]]:
     """Send it until there is an answer: whether one was lost before, and what it was refused with, if it was."""
     from airflow_provider_b24.rest.conversation import converse
     from airflow_provider_b24.rest.steps import Wait
@@ -265,7 +266,7 @@ def _done(peer: Peer, call: Call, bot: Bot | None) -> Generator[Step, Any, tuple
             if not error.effect_unknown or attempt == peer.patience.tries:
                 if error.effect_unknown:
                     error.permanent, error.advice = False, "It may be done again: twice is as good as once."
-                return lost, _meant(error, bot)
+                return lost, error
             lost = True
             yield Wait(max(peer.backoff(attempt), error.retry_after or 0.0))
         else:

@@ -250,7 +250,8 @@ class MessageUpdateOperator(DefersAtLimit):
             )
             as_bot = False if self.as_bot is None and self.menu else self.as_bot
             show_dialog(self, hook, self.dialog_id, message_id=self.message_id, as_bot=as_bot)
-            return check_message_id(self.message_id)
+        self.log.info("Changed message %s", self.message_id)
+        return check_message_id(self.message_id)
 
 
 class MessageDeleteOperator(DefersAtLimit):
@@ -294,6 +295,7 @@ class MessageDeleteOperator(DefersAtLimit):
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             hook.delete_message(self.message_id, dialog_id=self.dialog_id, as_bot=self.as_bot)
             show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
+        self.log.info("Message %s is deleted", self.message_id)
 
 
 class MessageLikeOperator(DefersAtLimit):
@@ -348,4 +350,5 @@ class MessageLikeOperator(DefersAtLimit):
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             hook.like_message(self.message_id, self.action, reaction=self.reaction, as_bot=self.as_bot)
             show_dialog(self, hook, self.dialog_id, message_id=self.message_id, as_bot=self.as_bot)
-            return check_message_id(self.message_id)
+        self.log.info("Message %s has %s: %s", self.message_id, self.reaction, self.action)
+        return check_message_id(self.message_id)

@@ -285,6 +285,12 @@ class TestLike:
         with pytest.raises(Bitrix24Error, match="REACTION_NOT_FOUND"):
             face.like_message(message_id, reaction="applause")
 
+    def test_the_bot_is_no_member(self, face, portal, connect):
+        connect(portal.bot_connection())
+        with pytest.raises(AccessDeniedError) as caught:
+            face.like_message(portal.add_message("chat2936", 4, "text"))
+        assert not isinstance(caught.value, NotEditableError)
+
     @pytest.mark.parametrize("kind", LOST)
     @pytest.mark.parametrize("action", ["plus", "minus"])
     def test_it_is_sent_again_where_the_answer_is_lost(self, patient, portal, as_bot, kind, action):
