@@ -350,5 +350,5 @@ class MessageLikeOperator(DefersAtLimit):
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             hook.like_message(self.message_id, self.action, reaction=self.reaction, as_bot=self.as_bot)
             show_dialog(self, hook, self.dialog_id, message_id=self.message_id, as_bot=self.as_bot)
-        self.log.info("Message %s has %s: %s", self.message_id, self.reaction, self.action)
+        self.log.info("Reaction %s to message %s: %s", self.reaction, self.message_id, self.action)
         return check_message_id(self.message_id)
