@@ -150,7 +150,8 @@ def show(
         now = peer.clock.time()
         due = min(record.edited, now) + living.interval
         if now < due and not change.final and not again:
-            theirs = record.promiser != who and record.promised > now
+            # A promise for a time that is further away was made by a clock that goes wrong.
+            theirs = record.promiser != who and now < record.promised <= now + living.interval + 2 * _GRACE
             promise: dict[str, Any] = {} if theirs else {"promised": due + _GRACE, "promiser": who}
             yield from _write(living, replace(record, known=known, **promise), unless=record)
             if theirs:

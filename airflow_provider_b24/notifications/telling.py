@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 from airflow_provider_b24.chat.run_record import Event
 from airflow_provider_b24.rest.errors import Bitrix24Error
@@ -25,8 +26,9 @@ Say: TypeAlias = Callable[[tuple[Event, ...], bool], "float | None"]
 
 ASay: TypeAlias = Callable[[tuple[Event, ...], bool], Awaitable["float | None"]]
 
-# A process that was forked has nothing to tell of what its parent was told.
-_tellings: dict[tuple[int, str], Telling] = {}
+# A process that was forked has nothing to tell of what its parent was told; and one that goes on for long, such as the
+# scheduler, forgets what nobody tells of any more.
+_tellings: WeakValueDictionary[tuple[int, str], Telling] = WeakValueDictionary()
 
 
 def telling(key: str, interval: float) -> Telling:

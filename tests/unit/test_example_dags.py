@@ -147,7 +147,7 @@ def test_living_message_is_one_message_and_an_answer(ran: tuple[dict[str, str], 
     assert message.text.startswith("✅ [b]living_message[/b] is done in ")
     (answer,) = (call for call in portal.calls if call.params.get("REPLY_ID") == message.id)
     assert str(answer.params["MESSAGE"]).startswith("[b]Deals by stage[/b]\nNEW: ")
-    # dag.test() runs no callbacks of DAGs: that the run is over is seen from its tasks.
+    # In dag.test() a DAG's callbacks can write no Variables: that the run is over is seen from its tasks.
     assert [call.method for call in portal.calls].count("im.message.update") <= 6
 
 

@@ -154,6 +154,21 @@ def test_a_promise_that_is_not_kept_is_not_relied_on_for_long(peer, portal, stor
     assert texts(portal) == ["step 3"]
 
 
+def test_a_promise_by_a_clock_that_goes_wrong_is_none(peer, portal, store, clock):
+    peer.show(1)
+    store["run"] = {
+        **store.get("run"),
+        "promised": clock.time() + 3600,
+        "promiser": "two",
+        "edited": clock.time() + 3600,
+    }
+    assert peer.show(2) == clock.time() + 3
+    clock.sleep(3)
+    store["run"] = {**store.get("run"), "edited": clock.time() - 3}
+    peer.show(2)
+    assert texts(portal) == ["step 2"]
+
+
 def test_who_waits_shows_it_before_it_ends(peer, portal, clock):
     peer.show(1)
     clock.sleep(1)
