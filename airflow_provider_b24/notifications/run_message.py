@@ -154,7 +154,7 @@ class RunMessage(BaseNotifier):
             teller.update(progress, text)
 
     async def aupdate(self, *, progress: float | None = None, text: str | None = None) -> None:
-        """Like :meth:`update`."""
+        """Like :meth:`update`; but what comes too early is shown with the next call, or when the task ends."""
         with self._teller(_here()) as teller:
             await teller.aupdate(progress, text)
 
@@ -180,6 +180,11 @@ class RunMessage(BaseNotifier):
         """Show what is left of :meth:`update` now; for a task that is about to defer."""
         with self._teller(_here()) as teller:
             teller.flush()
+
+    async def aflush(self) -> None:
+        """Like :meth:`flush`."""
+        with self._teller(_here()) as teller:
+            await teller.aflush()
 
     def shown(self, view: RunView, context: Mapping[str, Any]) -> str:
         """The message's text: its parts as they are, or from their templates."""

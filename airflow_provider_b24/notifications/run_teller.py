@@ -103,7 +103,7 @@ class Teller:
 
     def tell(self) -> None:
         """Tell what has happened; where the process goes on, it may be shown a moment later."""
-        self.telling.tell(self._events(), self.say, wait=not self._begins, later=_may_ask_from_threads())
+        self.telling.tell(self._events(), self.say, wait=not self._begins, later=self._may_ask_from_threads)
         self._flush_at_the_end()
 
     async def atell(self) -> None:
@@ -115,7 +115,7 @@ class Teller:
 
     def update(self, progress: float | None, text: str | None) -> None:
         """Tell what somebody says of the run."""
-        self.telling.tell([self._word(progress, text)], self.say, later=_may_ask_from_threads())
+        self.telling.tell([self._word(progress, text)], self.say, later=self._may_ask_from_threads)
         self._flush_at_the_end()
 
     async def aupdate(self, progress: float | None, text: str | None) -> None:
@@ -126,6 +126,10 @@ class Teller:
     def flush(self) -> None:
         """Tell what is left."""
         self.telling.flush()
+
+    async def aflush(self) -> None:
+        """Tell what is left."""
+        await self.telling.aflush(self.asay)
 
     def say(self, events: tuple[Event, ...], wait: bool) -> float | None:
         """Show these events; when to do so again, if need be."""
@@ -174,6 +178,18 @@ class Teller:
     def _begins(self) -> bool:
         """Whether the context is that of a task which goes on: its process has time yet."""
         return "reason" not in self._context and state_of(self._context.get("ti")) == "running"
+
+    @property
+    def _may_ask_from_threads(self) -> bool:
+        """Whether a thread may ask Airflow beside the task.
+
+        In ``dag.test()`` it could take the answer to a question of the task; in a task with an event loop, the task's
+        own questions would fail meanwhile.
+        """
+        task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+        comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+        asynchronous = getattr(getattr(self._context.get("ti"), "task", None), "is_async", False)
+        return type(comms).__name__ != "InProcessSupervisorComms" and not asynchronous
 
     def _events(self) -> Sequence[Event]:
         with self._hook(self._message.bitrix24_conn_id) as hook:
@@ -246,13 +262,6 @@ def _memory(once: str | None) -> Any:
     from airflow_provider_b24.hooks.delivery import memory_here
 
     return None if once is None else memory_here(once)
-
-
-def _may_ask_from_threads() -> bool:
-    """Whether a thread may ask Airflow; in ``dag.test()`` it could take the answer to a question of the task."""
-    task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
-    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    return type(comms).__name__ != "InProcessSupervisorComms"
 
 
 def _this_process() -> str:

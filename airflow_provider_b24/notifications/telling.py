@@ -1,7 +1,7 @@
 """What this process has still to tell of a run: what comes too fast is told together, and the last of it is not lost.
 
-Whoever tells something is not kept waiting: it goes out at once where it is time for it, otherwise from a thread (in an
-event loop, a task) a moment later. What is left when the Airflow task ends is told by :meth:`Telling.flush`.
+Whoever tells something is not kept waiting: it goes out at once where it is time for it, otherwise from a thread a
+moment later. What is left when the Airflow task ends is told by :meth:`Telling.flush`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class Telling:
         self._not_before = 0.0
         self._due = False
         self._say: Say | None = None
-        self._task: asyncio.Task[None] | None = None
         self._complaints: set[str] = set()
         self.flushed_at_the_end = False
 
@@ -76,21 +75,24 @@ class Telling:
         self._go(say, wait=wait, later=later)
 
     async def atell(self, events: Sequence[Event], asay: ASay, say: Say, *, wait: bool = False) -> None:
-        """Like :meth:`tell`.
+        """Tell it now where it is time for it; otherwise it is left for the next call, or for :meth:`flush`.
 
-        :param say: what :meth:`flush` tells it with where the event loop ends before.
+        Nothing is told beside the work of an event loop: on Airflow 3.3 a question to Airflow that the loop's own
+        thread asks meanwhile would fail.
+
+        :param say: what :meth:`flush` tells it with.
         """
-        self._events = _together(self._events, events)
-        self._say = say
-        if not wait:
-            if self._due:
-                return
-            self._due = True
-            pause = self._not_before - time.monotonic()
-            if pause > 0:
-                self._task = asyncio.get_running_loop().create_task(self._alater(pause, asay))
+        with self._lock:
+            self._events = _together(self._events, events)
+            self._say = say
+            if not wait and time.monotonic() < self._not_before:
                 return
         await self._ago(asay, wait=wait)
+
+    async def aflush(self, asay: ASay) -> None:
+        """Tell what is left, when it is time."""
+        if self._events:
+            await self._ago(asay, wait=True)
 
     def flush(self) -> None:
         """Tell what is left, and wait for it."""
@@ -119,13 +121,6 @@ class Telling:
         except Exception as error:
             self.complain(error)
 
-    async def _alater(self, pause: float, asay: ASay) -> None:
-        await asyncio.sleep(pause)
-        try:
-            await self._ago(asay)
-        except Exception as error:
-            self.complain(error)
-
     def _go(self, say: Say, *, wait: bool = False, later: bool = True) -> None:
         with self._saying:
             events = self._take()
@@ -139,23 +134,17 @@ class Telling:
                     if self._events:
                         self._after(max(0.0, self._not_before - time.monotonic()), later=later)
 
-    async def _ago(self, asay: ASay, *, wait: bool = False) -> None:
+    async def _ago(self, asay: ASay, *, wait: bool) -> None:
         events = self._take()
         again = None
         try:
-            # Another task may have told it meanwhile.
-            again = await asay(events, wait) if events else None
+            again = await asay(events, wait)
         except asyncio.CancelledError:
-            self._events, self._due = events + self._events, False
+            self._events = events + self._events
             raise
-        except BaseException:
-            self._settle(events, None)
-            raise
-        self._settle(events, again)
-        if self._events:
-            self._due = True
-            pause = max(0.0, self._not_before - time.monotonic())
-            self._task = asyncio.get_running_loop().create_task(self._alater(pause, asay))
+        finally:
+            with self._lock:
+                self._settle(events, again)
 
     def _take(self) -> tuple[Event, ...]:
         with self._lock:
@@ -167,7 +156,7 @@ class Telling:
         self._due = False
         pause = self._interval
         if again is not None:
-            self._events = (*events, *self._events)
+            self._events = _together(events, self._events)
             pause = max(0.0, min(self._interval, again - time.time()))
         self._not_before = time.monotonic() + pause
 

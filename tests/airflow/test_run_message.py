@@ -15,15 +15,16 @@ SECONDS = 30
 
 @pytest.fixture(scope="module")
 def scenes(stage: Stage) -> dict[str, Scene]:
-    return {name: stage.play(f"living_{name}") for name in ("done", "failed", "marked")}
+    return {name: stage.play(f"living_{name}") for name in ("done", "failed", "marked", "stopped")}
 
 
 def until_it_shows(scene: Scene, dialog: str, words: str) -> list[str]:
     """The lines of the run's only message, when these words are in it."""
 
     def shown() -> list[str]:
-        (message,) = (one for one in scene.portal.messages(dialog) if scene.run.run_id in one.text)
-        return message.text.splitlines() if words in message.text else []
+        found = [one for one in scene.portal.messages(dialog) if scene.run.run_id in one.text]
+        assert len(found) <= 1, describe()
+        return found[0].text.splitlines() if found and words in found[0].text else []
 
     def describe() -> str:
         return f"{[one.text for one in scene.portal.messages(dialog)]} {scene.run.describe()}"
@@ -75,6 +76,14 @@ def test_marks_are_enough(scenes: dict[str, Scene]) -> None:
     assert task.start <= scene.signals[0] <= task.end
 
 
+def test_a_run_that_a_person_has_marked(scenes: dict[str, Scene]) -> None:
+    """The API server tells of its end."""
+    scene = scenes["stopped"]
+    until_it_shows(scene, "2", "▶️ [b]living_stopped[/b] is running")
+    scene.run.mark_run("failed")
+    until_it_shows(scene, "2", "❌ [b]living_stopped[/b] failed after ")
+
+
 def test_variables_do_not_pile_up(scenes: dict[str, Scene], stage: Stage) -> None:
     for scene in scenes.values():
         scene.run.wait()
@@ -84,5 +93,5 @@ def test_variables_do_not_pile_up(scenes: dict[str, Scene], stage: Stage) -> Non
         found = stage.airflow.client.get("variables", limit=100)["variables"]
         return sorted(one["key"] for one in found if one["key"].startswith("bitrix24_run"))
 
-    # For each of the three runs what is known of it, and the list of which it is one.
-    until(lambda: len(left()) == 6, "nothing but records and lists", SECONDS, lambda: str(left()))
+    # For each of the four runs what is known of it, and the list of which it is one.
+    until(lambda: len(left()) == 8, "nothing but records and lists", SECONDS, lambda: str(left()))

@@ -59,3 +59,11 @@ with DAG("living_marked", schedule=None, tags=["bitrix24:4", "bitrix24:sales", "
         os.kill(os.getpid(), signal.SIGKILL)
 
     typing() >> dies()
+
+with DAG("living_stopped", schedule=None, tags=["bitrix24@by_url:2"]):
+
+    @task
+    def goes_on():
+        time.sleep(90)
+
+    goes_on()

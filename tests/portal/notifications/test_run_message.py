@@ -310,17 +310,34 @@ def test_flush_for_a_task_that_defers(portal, begin, in_task):
 
 
 def test_updates_in_an_event_loop(portal, begin, in_task):
-    run = begin(interval=0.2)
+    run = begin(interval=0.3)
 
     async def work() -> None:
         for number in range(1000):
             await run.message.aupdate(text=f"row {number}")
-        await asyncio.to_thread(eventually, lambda: "row 999" in texts(portal)[0])
+        assert "row 999" not in texts(portal)[0], "nothing goes on beside the loop"
+        await run.message.aflush()
 
     with in_task(run.context("load", "running")):
         asyncio.run(work())
-    assert len(texts(portal)) == 1
-    assert len(portal.calls) < 12
+    assert only(portal)[2] == "row 999"
+    assert [call.method for call in portal.calls].count(UPDATE) <= 3
+
+
+def test_what_an_event_loop_left_is_shown_when_the_task_ends(portal, begin, in_task):
+    run = begin(interval=30)
+
+    async def work() -> None:
+        for number in range(3):
+            await run.message.aupdate(progress=number / 2)
+
+    context = run.context("load", "running")
+    with in_task(context):
+        asyncio.run(work())
+    hurry(run)
+    for callback in context["ti"].task.on_success_callback:
+        callback(context)
+    assert "100 %" in only(portal)[1]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
