@@ -94,6 +94,7 @@ def sending(dialog, store=None, mode="user", file=SMALL, message=TEXT):
         *((fault, TEXT) for fault in ("none", "reset after", "late", "502 late", "no id", "not reached")),
         ("very late", None),
     ],
+    ids=lambda value: value if value in FAULTS else "text" if value else "no text",
 )
 def test_killed_at_any_step_and_tried_again(mode, fault, text):
     for carried_out in (False, True):
