@@ -1,0 +1,126 @@
+"""Alerts in simulated time: many at the same moment, twice each, and killed at any step."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_b24.chat.alerts import Event, Rules
+from airflow_provider_b24.chat.alerts_delivery import Desk, alert
+from airflow_provider_b24.chat.alerts_text import Wording
+from airflow_provider_b24.chat.alerts_ways import ToDialog
+from tests.unit.chat.dialog import Dialog, Killed, Side, run
+from tests.unit.rest.simulation import reply
+
+FAILED = Event(kind="failure", dag_id="sales", run_id="r", task_id="load", error="ValueError: row 17", at=1.79e9)
+DECISION = replace(FAILED, kind="decision", error="", subject="Pay?")
+
+
+class Editable(Dialog):
+    """A dialog whose messages may be changed."""
+
+    def answer(self, request: Any) -> Any:
+        if not request.url.endswith("im.message.update"):
+            return super().answer(request)
+        params = json.loads(request.body)
+        self._arrive(self.clock.now)
+        (message,) = (one for one in self.messages if one["id"] == params["MESSAGE_ID"])
+        message["text"] = params["MESSAGE"]
+        return reply(True)
+
+
+class Kept(dict[str, Any]):
+    """A store in which nobody changes what another has read."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return copy.deepcopy(super().get(key, default))
+
+    def forget(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def desk(store: Kept | None, **rules: Any) -> Desk:
+    return Desk(Rules(**rules), Wording(), ToDialog("chat2935"), "chat2935", store)
+
+
+def texts(dialog: Dialog) -> list[str]:
+    return [message["text"] for message in dialog.of()]
+
+
+# Of the way to the store, and of the way back: a machine that has too much to do is as slow as that.
+slow = st.floats(0, 0.8)
+starts = st.lists(st.floats(0, 4), min_size=2, max_size=5)
+
+
+@given(starts, slow, st.integers(0, 2**32))
+@settings(max_examples=60)
+def test_many_parts_that_fail_at_once_are_one_message(starts: list[float], seconds: float, seed: int) -> None:
+    random = Random(seed)
+    dialog, store = Editable(), Kept()
+    side = Side(dialog, lambda what: random.uniform(0, seconds if what == "store" else 0.1))
+    for number, start in enumerate(starts):
+        event = replace(FAILED, map_index=number)
+        for later in (0.0, random.choice([0.0, 0.2, 1.1])):
+            side.start(alert(dialog.peer(), desk(store), event), start + later)
+    side.run()
+    (text,) = texts(dialog)
+    assert text.split("\n")[-1].startswith(f"×{len(starts)}, last at")
+
+
+@given(
+    st.lists(st.floats(0, 2), min_size=2, max_size=4), slow, st.integers(0, 2**32), st.sampled_from([FAILED, DECISION])
+)
+@settings(max_examples=60)
+def test_one_event_that_is_told_at_once(starts: list[float], seconds: float, seed: int, event: Event) -> None:
+    random = Random(seed)
+    dialog, store = Editable(), Kept()
+    side = Side(dialog, lambda what: random.uniform(0, seconds if what == "store" else 0.1))
+    for start in starts:
+        side.start(alert(dialog.peer(), desk(store), event), start)
+    side.run()
+    (text,) = texts(dialog)
+    assert "×" not in text
+
+
+@pytest.mark.parametrize("event", [FAILED, DECISION], ids=["failure", "decision"])
+@pytest.mark.parametrize("trouble", ["none", "reset after"])
+@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+def test_killed_at_any_step_and_called_again(event: Event, trouble: str, carried_out: bool) -> None:
+    for step in range(100):
+        dialog, store = Editable([trouble]), Kept()
+        tell = partial(alert, dialog.peer(), desk(store), event)
+        try:
+            run(dialog, tell(), kill_at=step, carried_out=carried_out)
+        except Killed:
+            dialog.clock.now += 1.0
+            told = run(dialog, tell())
+            # What was on its way may come for 90 s, and nobody waits so long.
+            sure = isinstance(told, str)
+            assert len(texts(dialog)) == 1 if sure else len(texts(dialog)) <= 1, (step, told)
+            assert sure or "given up" in str(told)
+            if not sure:
+                dialog.clock.now += 120.0
+                run(dialog, tell())
+                assert len(texts(dialog)) == 1
+        else:
+            assert step > 10
+            break
+
+
+def test_a_recovery_that_is_told_by_two() -> None:
+    random = Random(7)
+    dialog, store = Editable(), Kept()
+    run(dialog, alert(dialog.peer(), desk(store), FAILED))
+    side = Side(dialog, lambda what: random.uniform(0, 0.1))
+    for start in (0.0, 0.01, 1.0):
+        side.start(alert(dialog.peer(), desk(store), replace(FAILED, kind="success", try_number=1)), start + 5)
+    side.run()
+    assert [text.split(":")[0] for text in texts(dialog)] == ["❌ [B]Task failed", "✅ [B]Recovered"]
