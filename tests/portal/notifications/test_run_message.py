@@ -83,9 +83,14 @@ class Run:
 
 
 @pytest.fixture
-def begin(request):
+def begin(request, portal):
     """Begins a run whose edits follow each other at once, under a name of its own."""
-    return lambda **arguments: Run(request.node.name, **({"interval": 0.001} | arguments))
+    yield lambda **arguments: Run(request.node.name, **({"interval": 0.001} | arguments))
+    # What is still to be told is not told to the portal of the next test.
+    for timer in threading.enumerate():
+        if isinstance(timer, threading.Timer):
+            timer.cancel()
+            timer.join(10)
 
 
 @pytest.fixture
