@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +84,8 @@ ON_STAGE = {
 }
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What waits for something that was begun early comes late, and what needs an Airflow after all others.
-
-    Tests of what becomes of another library's tables and figures are left out where that is not installed: this package
-    does not depend on it. They are counted as deselected.
-    """
-    out = {
-        item for item in items for mark in item.iter_markers("needs") if not all(find_spec(name) for name in mark.args)
-    }
-    if out:
-        config.hook.pytest_deselected(items=list(out))
-        items[:] = [item for item in items if item not in out]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for something that was begun early comes late, and what needs an Airflow after all others."""
 
     def place(item: pytest.Item) -> int:
         fixtures = getattr(item, "fixturenames", ())

@@ -15,6 +15,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError, FileError
 FORMATS = (".csv", ".xlsx", ".parquet")
 # Excel's own limit, with the heading.
 _MOST_XLSX_ROWS = 1_048_576
+_LONGEST_CELL = 32_767
 # Its numbers have no more digits than that.
 _EXACT_DIGITS = 15
 
@@ -60,15 +61,15 @@ def _write_csv(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence
             size += len(chunk)
             if size > LARGEST:
                 # Nobody waits for the rest of a file that can not be sent.
-                raise _too_much(f"the file would have more than {LARGEST:,} bytes", "The portal takes 100 MB at most")
+                raise _too_much(f"the file would have more than {LARGEST:,} bytes", "The portal takes 100 MB at most:")
             out.write(chunk)
 
 
 def _write_xlsx(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> None:
     try:
-        from openpyxl import Workbook  # type: ignore[import-untyped]
-        from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
+        from openpyxl import Workbook
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     except ImportError:
         missing = True
     else:
@@ -82,17 +83,27 @@ def _write_xlsx(path: str, columns: Sequence[str] | None, rows: Iterable[Sequenc
         value = _plain(value)
         if not isinstance(value, str):
             return value
-        made = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub("", value)[:32_767])
+        value = ILLEGAL_CHARACTERS_RE.sub("", value)
+        if len(value) > _LONGEST_CELL:
+            raise _too_much(
+                f"a text has {len(value):,} characters",
+                f"A cell of Excel holds {_LONGEST_CELL:,}: choose .csv or .parquet, or",
+            )
+        made = WriteOnlyCell(sheet, value=value)
         # A text that begins with = is a text.
         made.data_type = "s"
         return made
 
-    if columns is not None:
-        sheet.append([cell(name) for name in columns])
-    for number, row in enumerate(rows, 2):
-        if number > _MOST_XLSX_ROWS:
-            raise _too_much(f"there are more than {_MOST_XLSX_ROWS - 1:,} rows", "A sheet of Excel has no more")
-        sheet.append([cell(value) for value in row])
+    try:
+        if columns is not None:
+            sheet.append([cell(name) for name in columns])
+        for number, row in enumerate(rows, 2):
+            if number > _MOST_XLSX_ROWS:
+                raise _too_much(f"there are more than {_MOST_XLSX_ROWS - 1:,} rows", "A sheet of Excel has no more:")
+            sheet.append([cell(value) for value in row])
+    finally:
+        # What it has open it would close at some later time, and complain.
+        sheet.close()
     book.save(path)
 
 
@@ -113,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 def _write_parquet(path: str, columns: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> None:
     try:
-        import pyarrow  # type: ignore[import-not-found]
+        import pyarrow
         from pyarrow import parquet
     except ImportError:
         missing = True
@@ -135,6 +146,6 @@ def _missing(ending: str, library: str) -> ConfigurationError:
 
 
 def _too_much(problem: str, limit: str) -> FileError:
-    error = FileError(problem, advice=f"{limit}: let the query return less.")
+    error = FileError(problem, advice=f"{limit} let the query return less.")
     error.permanent = True
     return error

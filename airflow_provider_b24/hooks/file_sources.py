@@ -180,7 +180,7 @@ def _write_polars(table: Any, ending: str, buffer: BytesIO) -> None:
 
 def _write_arrow(table: Any, ending: str, buffer: BytesIO) -> None:
     if ending == ".csv":
-        from pyarrow import csv  # type: ignore[import-not-found]
+        from pyarrow import csv
 
         buffer.write("\ufeff".encode())
         csv.write_csv(table, buffer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import sys
 import uuid
 from decimal import Decimal
@@ -53,9 +52,9 @@ def test_a_library_that_is_missing_is_named(
         write(str(tmp_path / f"x{ending}"), ["a"], [(1,)])
 
 
-@pytest.mark.needs("openpyxl")
 def test_xlsx(tmp_path: Path) -> None:
-    openpyxl = importlib.import_module("openpyxl")
+    import openpyxl
+
     moment = dt.datetime(2026, 1, 31, 5)
     row = (1, "=1+1", Decimal("0.10"), moment, moment.replace(tzinfo=dt.timezone.utc), None, True, float("nan"))
     more = ("a\x00b", 10**18, Decimal("1.00000000000000001"), uuid.UUID(int=5), [1])
@@ -70,9 +69,16 @@ def test_xlsx(tmp_path: Path) -> None:
     assert cells[1].data_type == "s"
 
 
-@pytest.mark.needs("pyarrow")
+def test_a_text_that_a_cell_of_excel_can_not_hold_is_not_cut(tmp_path: Path) -> None:
+    write(str(tmp_path / "x.xlsx"), ["a"], [("x" * 32_767,)])
+    with pytest.raises(FileError, match=r"32,768 characters.*choose \.csv") as caught:
+        write(str(tmp_path / "y.xlsx"), ["a"], [("x" * 32_768,)])
+    assert caught.value.permanent
+
+
 def test_parquet(tmp_path: Path) -> None:
-    parquet = importlib.import_module("pyarrow.parquet")
+    from pyarrow import parquet
+
     write(str(tmp_path / "x.parquet"), ["a", "b"], [(1, Decimal("0.10")), (None, float("nan"))])
     assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == [
         {"a": 1, "b": Decimal("0.10")},
