@@ -34,7 +34,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from airflow_provider_b24.testing import FakePortal
 from benchmarks.result import Result

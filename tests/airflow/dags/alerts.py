@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback, task
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback, task  # type: ignore[attr-defined]
 
 from airflow_provider_b24.notifications.bitrix24 import Bitrix24Notifier
 

@@ -403,6 +403,21 @@ class TestResults:
         run(report(lambda: path))
         assert self.file_of(portal) == ("", "report.pdf", b"%PDF")
 
+    def test_a_dataframe_or_a_figure_as_it_is(self, portal, run):
+        import pandas
+        from matplotlib.figure import Figure
+
+        frame = pandas.DataFrame([*self.ROWS])
+        figure = Figure()
+        figure.subplots().plot([1, 3, 2])
+        run(report(lambda: frame, task_id="frame"))
+        run(report(lambda: figure, task_id="figure"))
+        of_frame, of_figure = portal.messages("chat2935")
+        assert of_frame.params["ATTACH"] == text.table(self.ROWS).attach()
+        (card,) = of_figure.files
+        assert card["name"] == "figure.png"
+        assert portal.company.files[card["id"]].content.startswith(b"\x89PNG")
+
     def test_a_file_with_a_text(self, portal, run):
         given = {"file": b"a,b", "name": "a.csv", "message": "*Figures*"}
         run(report(lambda: given, markdown=True))
