@@ -412,11 +412,11 @@ class TestResults:
         figure.subplots().plot([1, 3, 2])
         run(report(lambda: frame, task_id="frame"))
         run(report(lambda: figure, task_id="figure"))
-        of_frame, of_figure = portal.messages("chat2935")
-        assert of_frame.params["ATTACH"] == text.table(self.ROWS).attach()
-        (card,) = of_figure.files
-        assert card["name"] == "figure.png"
-        assert portal.company.files[card["id"]].content.startswith(b"\x89PNG")
+        files = [card for message in portal.messages("chat2935") for card in message.files]
+        assert [card["name"] for card in files] == ["table.csv", "figure.png"]
+        contents = [portal.company.files[card["id"]].content for card in files]
+        assert contents[0].decode("utf-8-sig") == "Stage,Sum\nWon,12345.6\nLost,7.0\n"
+        assert contents[1].startswith(b"\x89PNG")
 
     def test_a_file_with_a_text(self, portal, run):
         given = {"file": b"a,b", "name": "a.csv", "message": "*Figures*"}
