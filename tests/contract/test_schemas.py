@@ -21,7 +21,7 @@ def compared(
             yield from compared(value, inner["fields"], defs, f"{above}{name}.")
 
 
-def test_every_parameter_is_the_vendors(schemas, sent, record_property):
+def test_every_parameter_is_the_vendors(schemas, sent, record_testsuite_property):
     calls = [call for call in sent if call.method not in WITHOUT_SCHEMA]
     methods = {call.method for call in calls}
     assert methods - set(schemas) == set(), "methods that the vendor does not describe"
@@ -31,7 +31,7 @@ def test_every_parameter_is_the_vendors(schemas, sent, record_property):
         for path, known in compared(call.params, schemas[call.method]["params"], schemas[call.method]["defs"])
     }
     assert {name for name, known in found if not known} == set()
-    record_property("methods", len(methods))
-    record_property("parameters", len(found))
+    record_testsuite_property("methods", len(methods))
+    record_testsuite_property("parameters", len(found))
     assert len(methods) >= 30
     assert len(found) >= 100
