@@ -35,6 +35,8 @@ _GRACE = 3.0
 # A message that can not be edited is followed by a new one, but not by one for each edit: no sooner than after so many
 # seconds, unless there is nothing to come.
 _ANEW_AFTER = 600.0
+# Seconds after which nobody waits any more for what becomes of posting it.
+_POSTING_TAKES = 600.0
 # A record is kept for so many seconds after the end, and for so many where no end was seen; and the newest only.
 _KEPT, _KEPT_WITHOUT_END = 86_400.0, 30 * 86_400.0
 _MOST_KEPT = 50
@@ -284,10 +286,15 @@ def _write(living: Living, record: Record, unless: Record | None = None) -> Gene
 
 
 def _end(peer: Peer, living: Living, record: Record) -> Generator[Step, Any, None]:
-    """The end is shown: what was needed for posting is forgotten. The record is kept for a while."""
+    """The end is shown: the record is kept for a while yet, and so is what was needed for posting.
+
+    Whoever wanted to post it at the same time may still wait to see what became of that, and would post if he found
+    nothing. Only of a message that was posted long ago is it forgotten right away.
+    """
     over = replace(record, over=True)
     yield from _write(living, over)
-    yield from _forget(living, _posting_keys(living.key, over))
+    if peer.clock.time() - record.posted > max(_POSTING_TAKES, 2 * peer.patience.late):
+        yield from _forget(living, _posting_keys(living.key, over))
     yield from _enrol(peer, living, over)
 
 

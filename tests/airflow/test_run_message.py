@@ -93,5 +93,5 @@ def test_variables_do_not_pile_up(scenes: dict[str, Scene], stage: Stage) -> Non
         found = stage.airflow.client.get("variables", limit=100)["variables"]
         return sorted(one["key"] for one in found if one["key"].startswith("bitrix24_run"))
 
-    # For each of the four runs what is known of it, and the list of which it is one.
-    until(lambda: len(left()) == 8, "nothing but records and lists", SECONDS, lambda: str(left()))
+    # For each of the four runs what is known of it, what became of posting, who was to post; and the list of the runs.
+    until(lambda: len(left()) == 16, "records and lists", SECONDS, lambda: str(left()))
