@@ -38,6 +38,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "again": "{task}: try {number} of {of} failed",
         "final": "{task} failed (try {number} of {of})",
         "final, no tries": "{task} failed",
+        "timed_out": "timed out",
+        "all_tasks_deadlocked": "no task could run",
         "log": "log",
         "s": "{} s", "min": "{} min", "h": "{} h", "d": "{} d",
     },
@@ -56,6 +58,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "again": "{task}: попытка {number} из {of} не удалась",
         "final": "{task}: ошибка (попытка {number} из {of})",
         "final, no tries": "{task}: ошибка",
+        "timed_out": "время вышло",
+        "all_tasks_deadlocked": "ни одна задача не могла начаться",
         "log": "журнал",
         "s": "{} с", "min": "{} мин", "h": "{} ч", "d": "{} д",
     },
@@ -130,6 +134,7 @@ class RunView:
     :ivar duration: how long it took, in seconds.
     :ivar ended: when it ended (epoch seconds), where that is to be shown.
     :ivar url: where the run is shown.
+    :ivar reason: why it ended so, in Airflow's words, such as ``timed_out``.
     """
 
     dag_id: str
@@ -142,6 +147,7 @@ class RunView:
     duration: float | None = None
     ended: float | None = None
     url: str = ""
+    reason: str = ""
 
 
 def check_language(language: object) -> str:
@@ -157,13 +163,14 @@ def check_language(language: object) -> str:
 def values(view: RunView, language: str = "en") -> dict[str, Any]:
     """What a template may show; all that is not the DAG author's own is escaped.
 
-    ``state``, ``dag``, ``run``, ``url``, ``done``, ``total``, ``skipped``, ``tasks`` (the names of those at work),
-    ``progress`` (0 to 1, or None), ``percent``, ``bar``, ``text``, ``duration``, ``failures`` (each with ``task``,
-    ``error``, ``try_number``, ``tries``, ``again``, ``log_url``).
+    ``state``, ``reason``, ``dag``, ``run``, ``url``, ``done``, ``total``, ``skipped``, ``tasks`` (the names of those at
+    work), ``progress`` (0 to 1, or None), ``percent``, ``bar``, ``text``, ``duration``, ``failures`` (each with
+    ``task``, ``error``, ``try_number``, ``tries``, ``again``, ``log_url``).
     """
     share = _share(view)
     return {
         "state": view.state,
+        "reason": escape(view.reason),
         "dag": escape(view.dag_id),
         "run": escape(view.run_id),
         "url": view.url,
@@ -220,7 +227,10 @@ def _title(view: RunView, language: str) -> str:
     known = view.state in ("queued", "running") or view.duration is not None
     duration = "" if view.duration is None else spell_duration(view.duration, language)
     phrase = words[view.state if known else f"{view.state}, no duration"]
-    return f"{_ICONS[view.state]} {phrase.format(dag=escape(view.dag_id), duration=duration)}"
+    title = f"{_ICONS[view.state]} {phrase.format(dag=escape(view.dag_id), duration=duration)}"
+    # That a task has failed is said of the task.
+    why = words.get(view.reason) if view.state == "failed" else None
+    return f"{title} ({why})" if why else title
 
 
 def _bar_line(view: RunView, language: str) -> str:

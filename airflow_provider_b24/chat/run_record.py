@@ -30,6 +30,7 @@ class Event:
     :ivar state: of that task, or, where ``end`` is set, of the run.
     :ivar end: whether the run has ended with it.
     :ivar certain: whether Airflow said so; otherwise it was concluded from the states of the tasks.
+    :ivar reason: why the run ended so, in Airflow's words.
     :ivar failure: how the task failed.
     :ivar started: when the run began (epoch seconds).
     :ivar progress: 0 to 1, as somebody tells it; None for no news, below 0 to go by the tasks again.
@@ -46,6 +47,7 @@ class Event:
     started: float | None = None
     progress: float | None = None
     text: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class _Known:
     started: float | None = None
     progress: float | None = None
     text: str = ""
+    reason: str = ""
     failures: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
@@ -83,7 +86,8 @@ def _add(known: _Known, event: Event) -> dict[str, Any] | None:
         elif not event.end or event.life < known.life:
             return None
         elif event.state == known.ended or known.certain:
-            return made | {"certain": known.certain or event.certain}
+            reason = known.reason if known.certain else event.reason or known.reason
+            return made | {"certain": known.certain or event.certain, "reason": reason}
     made["life"] = max(event.life, known.life)
     if event.started is not None:
         made["started"] = event.started
@@ -100,7 +104,7 @@ def _add(known: _Known, event: Event) -> dict[str, Any] | None:
             failures = [asdict(failure), *(one for one in failures if one["task"] != failure.task)]
     if event.end:
         failures = [one for one in failures if not one["again"] and event.state == "failed"]
-        made |= {"ended": event.state, "certain": event.certain, "at": event.at}
+        made |= {"ended": event.state, "certain": event.certain, "at": event.at, "reason": event.reason}
     made["failures"] = failures[:_MOST_FAILURES]
     return made
 
@@ -126,6 +130,7 @@ def view_of(
         max(0.0, of.at - of.started) if of.ended and of.started is not None else None,
         of.at if of.ended and not anew else None,
         url,
+        of.reason,
     )
 
 

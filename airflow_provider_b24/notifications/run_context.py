@@ -82,6 +82,7 @@ def event_of(context: Mapping[str, Any], facts: RunFacts, now: float, excerpt: C
             certain=True,
             failure=failure,
             started=facts.started,
+            reason=str(context["reason"]),
         )
     state = state_of(ti)
     if ti is None:

@@ -145,7 +145,7 @@ def test_a_run_that_fails_after_a_retry(portal, begin):
 def test_a_run_that_only_the_dag_tells_of(portal, begin):
     run = begin()
     run.message(run.end("failed", "timed_out", "load"))
-    assert only(portal)[0] == "❌ [b]weekly[/b] failed after 3 min 12 s"
+    assert only(portal)[0] == "❌ [b]weekly[/b] failed after 3 min 12 s (timed out)"
     assert "[timestamp" not in texts(portal)[0], "the message shows by itself when it was posted"
 
 
