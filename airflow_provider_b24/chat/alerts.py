@@ -269,20 +269,16 @@ def turn_of(record: Record) -> float:
     return _number(record.get("turn"))
 
 
-def with_entry(record: Record, key: str, who: str, at: float) -> Record:
-    """The record with the name of a delivery, and of who is to send it: the first of those who want to at once."""
+def with_entry(record: Record, key: str, at: float) -> Record:
+    """The record with the name of a delivery, which is to be forgotten some time."""
     entries = _mapping(record.get("entries"))
-    return record if key in entries else {**record, "entries": {**entries, key: [at, who]}}
-
-
-def sender_of(record: Record, key: str) -> str:
-    """Who is to send it."""
-    return _entry(record, key)[1]
+    return record if key in entries else {**record, "entries": {**entries, key: at}}
 
 
 def settled(record: Record, now: float, most: int = 10) -> list[str]:
     """Names of deliveries that nobody is under way with any more."""
-    return [key for key in _mapping(record.get("entries")) if _entry(record, key)[0] < now - _SETTLED][:most]
+    entries = _mapping(record.get("entries"))
+    return [key for key, at in entries.items() if _number(at) < now - _SETTLED][:most]
 
 
 def without_entries(record: Record, keys: Sequence[str]) -> Record:
@@ -346,11 +342,6 @@ def _episodes(record: Record) -> dict[str, Episode]:
 
 def _json(episode: Episode) -> dict[str, Any]:
     return {**vars(episode), "events": list(episode.events)}
-
-
-def _entry(record: Record, key: str) -> tuple[float, str]:
-    held = _mapping(record.get("entries")).get(key)
-    return (_number(held[0]), str(held[1])) if isinstance(held, list) and len(held) == 2 else (0.0, "")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import secrets
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,8 +31,6 @@ BUDGET = 60.0
 PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
 # After this pause it is looked whether a change of a record is still there, and whether another failure came.
 _SETTLES, _LONGEST_SETTLES, _GATHERS = 0.3, 2.0, 1.0
-# How often, and after which pause, it is looked whether another has begun to send what both want to.
-_LOOKS, _PAUSE = 20, 0.5
 _MOST_MERGES = 6
 
 
@@ -360,21 +357,12 @@ def _send_once(
 ) -> Generator[Step, Any, int]:
     """Send what several may want to send at the same moment.
 
-    :mod:`~airflow_provider_b24.chat.delivery` keeps them apart unless they are very close together, which callbacks
-    are. So first they agree on one, and the others wait until he has begun.
-
     :param record_key: of the record that has the names of deliveries, to be forgotten some time.
     :param key: of the delivery.
     """
     if desk.way.keeps_entries:
-        me = secrets.token_hex(4)
-        entered = partial(alerts.with_entry, key=key, who=me, at=now)
-        record = yield from _merge_and_tidy(peer, store, record_key, entered, now)
-        for _ in range(_LOOKS):
-            if alerts.sender_of(record, key) == me or (yield Ask(lambda: store.get(key))):
-                break
-            yield Wait(_PAUSE)
-    memory = Memory(store, key, lasting=True, seed=key)
+        yield from _merge_and_tidy(peer, store, record_key, partial(alerts.with_entry, key=key, at=now), now)
+    memory = Memory(store, key, lasting=True, seed=key, crowded=True)
     return (yield from desk.way.send(peer, text, memory=memory, tag=tag, reply_id=reply_id))
 
 

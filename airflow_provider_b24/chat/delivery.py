@@ -79,6 +79,8 @@ class Memory:
     :ivar since: for a retry without a store: an earlier try may have posted it, at this time at the earliest
         (epoch seconds).
     :ivar seed: of a bot's message: two copies of one try have the same, so that they send the same UUID.
+    :ivar crowded: several are likely to begin within a moment, each over a store that takes its time: whoever claims it
+        waits for a second before he goes on, by when all others have seen the claim or have left their entry.
     """
 
     store: Store = field(default_factory=dict[str, Any], repr=False)
@@ -88,6 +90,7 @@ class Memory:
     any_life: bool = False
     since: float | None = None
     seed: str = ""
+    crowded: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,9 +225,12 @@ def _attempt(
     :param before: the entry that allows it.
     """
     yield from _write(memory, {"claim": claim, "at": peer.clock.time(), "life": memory.life}, _CLAIM)
+    claimed = peer.clock.monotonic()
     failure: Bitrix24Error | None = None
     try:
         entry = yield from _prepared(peer, posting, memory, before, claim)
+        if memory.crowded and (left := claimed + _QUICK - peer.clock.monotonic()) > 0:
+            yield Wait(left)
     except Bitrix24Error as caught:
         failure = _nothing_sent(caught)
     else:

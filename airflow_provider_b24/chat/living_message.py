@@ -272,7 +272,8 @@ def _memory(living: Living, after: int) -> Memory:
 
     A cleared run goes on with its message: an entry counts whatever happened since.
     """
-    return Memory(living.store, f"{living.key}_{after}", lasting=True, any_life=True)
+    # The first tasks of a run start at the same moment.
+    return Memory(living.store, f"{living.key}_{after}", lasting=True, any_life=True, crowded=True)
 
 
 def _write(living: Living, record: Record, unless: Record | None = None) -> Generator[Step, Any, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import heapq
 import itertools
@@ -134,6 +135,29 @@ class Dialog:
         known = before is None or any(message["id"] == before for message in self.messages)
         older = [message for message in self.messages if before is None or message["id"] < before] if known else []
         return {"chat_id": 2935, "messages": older[-params["LIMIT"] :][::-1], "users": [], "files": []}
+
+
+class Editable(Dialog):
+    """A dialog whose messages may be changed."""
+
+    def answer(self, request: Any) -> Any:
+        if not request.url.endswith("im.message.update"):
+            return super().answer(request)
+        params = json.loads(request.body)
+        self._arrive(self.clock.now)
+        (message,) = (one for one in self.messages if one["id"] == params["MESSAGE_ID"])
+        message["text"] = params["MESSAGE"]
+        return reply(True)
+
+
+class Kept(dict[str, Any]):
+    """A store in which nobody changes what another has read."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return copy.deepcopy(super().get(key, default))
+
+    def forget(self, key: str) -> None:
+        self.pop(key, None)
 
 
 def posting(dialog: Dialog, memory: Memory, *, as_bot: bool = False, **parameters: Any) -> Generator[Any, Any, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -17,34 +15,10 @@ from airflow_provider_b24.chat.alerts import Event, Rules
 from airflow_provider_b24.chat.alerts_delivery import Desk, alert
 from airflow_provider_b24.chat.alerts_text import Wording
 from airflow_provider_b24.chat.alerts_ways import ToDialog
-from tests.unit.chat.dialog import Dialog, Killed, Side, run
-from tests.unit.rest.simulation import reply
+from tests.unit.chat.dialog import Dialog, Editable, Kept, Killed, Side, run
 
 FAILED = Event(kind="failure", dag_id="sales", run_id="r", task_id="load", error="ValueError: row 17", at=1.79e9)
 DECISION = replace(FAILED, kind="decision", error="", subject="Pay?")
-
-
-class Editable(Dialog):
-    """A dialog whose messages may be changed."""
-
-    def answer(self, request: Any) -> Any:
-        if not request.url.endswith("im.message.update"):
-            return super().answer(request)
-        params = json.loads(request.body)
-        self._arrive(self.clock.now)
-        (message,) = (one for one in self.messages if one["id"] == params["MESSAGE_ID"])
-        message["text"] = params["MESSAGE"]
-        return reply(True)
-
-
-class Kept(dict[str, Any]):
-    """A store in which nobody changes what another has read."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return copy.deepcopy(super().get(key, default))
-
-    def forget(self, key: str) -> None:
-        self.pop(key, None)
 
 
 def desk(store: Kept | None, **rules: Any) -> Desk:
