@@ -6,6 +6,7 @@ one message, uploads each into the chat's folder and posts them afterwards.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -315,7 +316,8 @@ def _uploaded(
     def kept() -> Any:
         return memory.store.get(memory.key + _UPLOADS)
 
-    wanted = [[file.name, file.size] for file in files]
+    # A report that is made anew may well have the same name and size.
+    wanted = yield Ask(lambda: [[file.name, file.size, _digest(file)] for file in files])
     before = yield Ask(kept, blocking=memory.lasting)
     same = isinstance(before, dict) and before.get("files") == wanted and before.get("where") == where
     same = same and (memory.any_life or before.get("life") == memory.life)
@@ -339,6 +341,17 @@ def _uploaded(
 
         yield Ask(keep, blocking=memory.lasting)
     return ids
+
+
+def _digest(file: File) -> str:
+    """The same for the same content.
+
+    :raises FileError: if it can not be read.
+    """
+    digest = hashlib.sha256()
+    for piece in _content(file).pieces():
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _uploaded_one(peer: Peer, folder: int, file: File) -> Generator[Step, Any, int]:

@@ -9,7 +9,13 @@ import pytest
 from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.chat.files import File, post_files
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.rest.errors import AccessDeniedError, ConfigurationError, NotFoundError, NotSentError
+from airflow_provider_b24.rest.errors import (
+    AccessDeniedError,
+    Bitrix24Error,
+    ConfigurationError,
+    NotFoundError,
+    NotSentError,
+)
 from airflow_provider_b24.testing import Fault
 from tests.portal.files.dialogs import files
 from tests.portal.hook.faces import AsyncFace, SyncFace
@@ -110,6 +116,20 @@ def test_a_portal_that_is_in_trouble_for_long_has_posted_nothing(portal, method)
         portal.faults.remove(fault)
         hook.get_conn().run(post)
     assert len(files(portal)) == 1
+
+
+def test_a_report_that_was_made_anew_is_not_the_one_that_was_uploaded_before(portal):
+    store: dict = {}
+    memory = Memory(store, "file", lasting=True, life="0")
+    fault = portal.faults.add(Fault("query_limit", "im.disk.file.commit", times=None))
+    with Bitrix24Hook(clock=FakeClock()) as hook:
+        with pytest.raises(Bitrix24Error):
+            hook.get_conn().run(partial(post_files, dialog_id="chat2935", files=lambda: PAIR, memory=memory))
+        portal.faults.remove(fault)
+        anew = [File.of_bytes("a.csv", b"1"), File.of_bytes("b.csv", b"33")]
+        hook.get_conn().run(partial(post_files, dialog_id="chat2935", files=lambda: anew, memory=memory))
+    ((first, second),) = files(portal)
+    assert (first[1], second[1]) == (b"1", b"33")
 
 
 def test_a_cleared_task_uploads_anew(portal):
