@@ -53,7 +53,7 @@ class Scene:
 
     def wait_for_signals(self, count: int) -> None:
         """Wait until there are so many in all."""
-        until(lambda: len(self.signals) >= count, f"{count} signals of {self.run!r}", 40, self.run.describe)
+        until(lambda: len(self.signals) >= count, f"{count} signals of {self.run!r}", 60, self.run.describe)
 
 
 class Stage:

@@ -12,7 +12,7 @@ import pytest
 from tests.airflow.light import ALWAYS
 from tests.airflow.stage import BOT, OWNER, Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("restarts")]
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("long_runs")]
 
 FILE = Path(__file__).parent / "alone" / "typing_alone.py"
 NAMES = ("beside_alone", "keep_for_alone", "report_alone")

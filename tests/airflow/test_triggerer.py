@@ -12,7 +12,7 @@ from tests.airflow.stage import Scene, Stage
 
 pytestmark = pytest.mark.airflow
 
-SECONDS = 45
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ with DAG("beside_long", schedule=None):
 
 with DAG("beside_restarted", schedule=None):
     typing("work")
-    work(45)
+    work(60)
 
 with DAG("refused", schedule=None):
     again = {"retries": 2, "retry_delay": timedelta(seconds=1)}

@@ -38,4 +38,4 @@ with DAG("keep_for_long", schedule=None):
     DialogWritingOperator(task_id="typing", dialog_id=DIALOG, keep_for=timedelta(minutes=5), interval=2)
 
 with DAG("keep_for_restarted", schedule=None):
-    DialogWritingOperator(task_id="typing", dialog_id=DIALOG, keep_for=45, interval=2)
+    DialogWritingOperator(task_id="typing", dialog_id=DIALOG, keep_for=60, interval=2)
