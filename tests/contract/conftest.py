@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture(scope="session")
-def sent() -> Iterator[list[RecordedCall]]:
+def sent() -> list[RecordedCall]:
     """The calls that came to the portal."""
     clock = FakeClock()
     hooks = ProvidersManagerTaskRuntime().hooks
@@ -44,7 +44,9 @@ def sent() -> Iterator[list[RecordedCall]]:
             patch.setattr(SystemClock, name, lambda _, *given, name=name: getattr(clock, name)(*given))
         for step in script.STEPS:
             step(portal)
-        yield portal.calls
+        calls = portal.calls
+    # Nothing of this may last: other tests have the session's time and Airflow.
+    return calls
 
 
 @pytest.fixture(scope="session")

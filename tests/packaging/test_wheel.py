@@ -118,6 +118,7 @@ def test_it_says_what_it_needs(metadata: Message) -> None:
         "httpx",
         "anyio",
         "pendulum",
+        "markdown-it-py",
     }
     assert "apache-airflow<4,>=3.2" in needed
     assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.15"}
@@ -131,6 +132,7 @@ def test_it_says_where_airflow_and_pytest_find_it(early: Built) -> None:
         points = ConfigParser()
         points.read_string(archive.read(name).decode())
     assert {group: dict(points[group]) for group in points.sections()} == {
+        "airflow.plugins": {"bitrix24_listener": f"{PACKAGE}.plugins.listener:Bitrix24ListenerPlugin"},
         "apache_airflow_provider": {"provider_info": f"{PACKAGE}.get_provider_info:get_provider_info"},
         "pytest11": {"bitrix24": f"{PACKAGE}.testing.pytest_plugin"},
     }
