@@ -44,9 +44,8 @@ def sent() -> list[RecordedCall]:
             patch.setattr(SystemClock, name, lambda _, *given, name=name: getattr(clock, name)(*given))
         for step in script.STEPS:
             step(portal)
-        calls = portal.calls
-    # Nothing of this may last: other tests have the session's time and Airflow.
-    return calls
+        # What is patched ends here: other tests have the session's time and Airflow.
+        return portal.calls
 
 
 @pytest.fixture(scope="session")
