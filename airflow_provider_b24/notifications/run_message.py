@@ -64,6 +64,8 @@ class RunMessage(BaseNotifier):
     :param text: instead of what :meth:`update` was told. Templated.
     :param failure: instead of the tasks that failed. Templated.
     :param footer: instead of the link to the run. Templated.
+    :param details: answer the message with the traceback of each task that has failed for good, without secrets and, if
+        it is long, without its beginning. Default False.
     :param language: ``en`` (the default) or ``ru``.
     :param interval: time from one edit to the next. Default 3 s.
     :param as_bot: post as the connection's bot, or (False) as the account. Default: the bot where there is one.
@@ -86,6 +88,7 @@ class RunMessage(BaseNotifier):
         text: str | None = None,
         failure: str | None = None,
         footer: str | None = None,
+        details: bool = False,
         language: str = "en",
         interval: dt.timedelta | float = 3.0,
         as_bot: bool | None = None,
@@ -101,6 +104,7 @@ class RunMessage(BaseNotifier):
         self.text = text
         self.failure = failure
         self.footer = footer
+        self.details = details
         self.language = check_language(language)
         self.interval = seconds(interval, "interval")
         self.as_bot = as_bot
@@ -134,6 +138,8 @@ class RunMessage(BaseNotifier):
         """Show what has happened, by the context of a callback."""
         with self._teller(context) as teller:
             teller.tell()
+            if self.details:
+                teller.answer_with_details()
 
     async def async_notify(self, context: Context) -> None:
         """Like :meth:`notify`."""

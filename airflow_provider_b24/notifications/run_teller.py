@@ -174,6 +174,23 @@ class Teller:
                 await self.asay((self._word(None, None),), False)
             return await client.run(partial(reply, living=living, message=message, memory=_memory(once)))
 
+    def answer_with_details(self) -> None:
+        """Answer the message with the traceback of a task that has failed for good; once, whoever calls back again."""
+        from airflow_provider_b24.chat.living_message import reply
+        from airflow_provider_b24.chat.text import bold, code
+        from airflow_provider_b24.hooks.delivery import memory_of
+
+        error = self._context.get("exception")
+        with self._hook(self._message.bitrix24_conn_id) as hook:
+            event = self._event(hook)
+            if event.end or event.failure is None or event.failure.again or not isinstance(error, BaseException):
+                return
+            client = hook.get_conn()
+            client.peer.patience = _patience(client.peer.patience, final=True)
+            words = f"{bold(event.task)}\n{code(hook.excerpt(error))}"
+            memory = memory_of(self._context, f"details of {self._key}")
+            client.run(partial(reply, living=self._living(hook), message=words, memory=memory))
+
     @property
     def _begins(self) -> bool:
         """Whether the context is that of a task which goes on: its process has time yet."""

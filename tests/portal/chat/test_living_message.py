@@ -202,9 +202,10 @@ def test_who_waits_shows_it_before_it_ends(peer, portal, clock):
 
 def test_the_end_does_not_wait(peer, portal, clock):
     peer.show(1)
+    before = len(clock.waits)
     peer.show(2, final=True)
     assert texts(portal) == ["step 2, over"]
-    assert clock.waits == []
+    assert len(clock.waits) == before
 
 
 def test_an_edit_that_another_overtook_is_put_right(peer, portal, store, clock):

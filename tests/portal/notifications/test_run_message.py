@@ -360,6 +360,20 @@ def test_details_are_answers(portal, begin, in_task, asynchronous):
     assert texts(portal)[1:] == ["details", "more"]
 
 
+def test_the_traceback_of_what_failed_for_good_is_an_answer(portal, begin):
+    run = begin(details=True)
+    store: dict[str, Any] = {}
+    accessor = SimpleNamespace(get=store.get, set=store.__setitem__)
+    run.task("load", "running")
+    run.task("load", "up_for_retry", ValueError("first"))
+    context = {**run.context("load", "failed", ValueError("second [b]"), 2), "task_state_store": accessor}
+    for _ in range(2):
+        run.message(context)
+    _, details = portal.messages(CHAT)
+    assert details.text == "[b]load[/b]\n[code]ValueError: second [\u200bb][/code]"
+    assert details.params["REPLY_ID"] == portal.messages(CHAT)[0].id
+
+
 def test_an_answer_to_a_message_that_is_gone_stands_by_itself(portal, begin, in_task):
     run = begin()
     run.task("load", "running")
