@@ -5,9 +5,10 @@ Tables and figures are known by the library that they come from, which is there 
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -23,6 +24,27 @@ _KINDS = (
     "Give a path, an ObjectStoragePath or its URL, bytes, a table of pandas, polars or pyarrow, a figure of matplotlib "
     "or plotly, or a File."
 )
+
+
+def several(files: object) -> list[Any]:
+    """Several files, from a list of them; a template renders to text, which is read as JSON. They are not checked.
+
+    :raises ConfigurationError: if it is no list, or an empty one.
+    """
+    problem = f"a {type(files).__name__}"
+    if isinstance(files, str):
+        # Not its words: an address may have a password in it.
+        problem = "a text that is no JSON list"
+        with suppress(ValueError, RecursionError):
+            files = json.loads(files)
+    if isinstance(files, Sequence) and not isinstance(files, (str, bytes, bytearray, memoryview)):
+        if len(files):
+            return list(files)
+        problem = "empty"
+    raise ConfigurationError(
+        f"files is {problem}",
+        advice="Give a list of files; a template makes its text with '| tojson'. One file alone goes into file.",
+    )
 
 
 def check_source(source: object, name: str | None = None, argument: str = "file") -> None:

@@ -10,7 +10,7 @@ from airflow_provider_b24.chat.files import check_file_name, check_file_text
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
-from airflow_provider_b24.hooks.file_sources import check_source
+from airflow_provider_b24.hooks.file_sources import check_source, several
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
@@ -36,7 +36,8 @@ class FileUploadOperator(DefersAtLimit):
         of pandas, polars or pyarrow that another task returned; bytes, or a figure of matplotlib or plotly. (Those
         Airflow passes from task to task only with an XCom backend that can: post them with ``hook.send_file`` where
         they are made.) At most 100 MB. Templated.
-    :param files: several of these, for one message, instead of ``file``. Templated.
+    :param files: several of these, for one message, instead of ``file``: a list; or a template that makes JSON of it,
+        such as ``{{ ti.xcom_pull('export') | tojson }}``. Templated.
     :param name: of the file in the dialog; its ending decides the format of a table (``.csv``, ``.xlsx``, ``.parquet``)
         or figure (``.png``, ``.svg``, ``.pdf``, ``.jpg``). Default: that of the path, ``table.csv`` or ``figure.png``.
         Templated.
@@ -59,7 +60,7 @@ class FileUploadOperator(DefersAtLimit):
         *,
         dialog_id: str | int,
         file: Any = None,
-        files: Sequence[Any] | None = None,
+        files: Sequence[Any] | str | None = None,
         name: str | None = None,
         message: str | None = None,
         as_bot: bool | None = None,
@@ -90,7 +91,7 @@ class FileUploadOperator(DefersAtLimit):
                 "name is given with files", advice="Each of several has its own: File.of_path(path, name)."
             )
         if files is not None and is_known(files):
-            for one in files:
+            for one in several(files):
                 if is_known(one):
                     check_source(one, argument="files")
         if file is not None and is_known(file) and (name is None or is_known(name)):
@@ -103,7 +104,7 @@ class FileUploadOperator(DefersAtLimit):
             posted = hook.post_file_once(
                 memory,
                 self.dialog_id,
-                self.file if self.files is None else list(self.files),
+                self.file if self.files is None else several(self.files),
                 name=self.name,
                 message=self.message,
                 as_bot=self.as_bot,
@@ -111,6 +112,9 @@ class FileUploadOperator(DefersAtLimit):
             show_dialog(self, hook, self.dialog_id, message_id=posted.message_id, as_bot=self.as_bot)
         if posted.file_ids:
             ids = list(posted.file_ids)
-            context["ti"].xcom_push(key="file_id", value=ids[0] if self.files is None else ids)
+            ti: Any = context.get("ti")
+            # Outside of a task there is nobody to read it.
+            if ti is not None:
+                ti.xcom_push(key="file_id", value=ids[0] if self.files is None else ids)
         self.log.info("Posted message %s with a file in %s", posted.message_id, self.dialog_id)
         return posted.message_id

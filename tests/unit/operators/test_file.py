@@ -65,6 +65,12 @@ def task(context):
         ({"file": {"a": 1}}, "file is a dict. Give a path"),
         ({"files": ["a", 5]}, "files is a int. Give a path"),
         ({"files": [b"a"]}, "files is bytes, and there is no name"),
+        ({"files": "/data/a.csv"}, "files is a text that is no JSON list. Give a list of files"),
+        ({"files": '"/data/a.csv"'}, "a text that is no JSON list"),
+        ({"files": '["a.csv", 5]'}, "files is a int. Give a path"),
+        ({"files": []}, "files is empty. Give a list of files"),
+        ({"files": "[]"}, "files is empty"),
+        ({"files": {"a": 1}}, "files is a dict"),
     ],
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
@@ -125,6 +131,25 @@ def test_several_in_one_message(portal, task, tmp_path):
     (message,) = portal.messages("chat2935")
     assert message.id == message_id
     assert task["pushed"] == {"file_id": [card["id"] for card in message.files]}
+
+
+def test_several_that_a_template_has_made(portal, task, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"1")
+    (tmp_path / "b.csv").write_bytes(b"2")
+    operator = upload(files="{{ paths | tojson }}")
+    operator.render_template_fields({"paths": [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]})
+    operator.execute(task)
+    (message,) = portal.messages("chat2935")
+    assert [card["name"] for card in message.files] == ["a.csv", "b.csv"]
+    operator.files = "['a.csv']"
+    with pytest.raises(AirflowFailException, match=r"files is a text that is no JSON list\..* tojson"):
+        operator.execute(task)
+
+
+def test_outside_of_a_task_nothing_is_pushed(portal):
+    message_id = upload(file=b"1", name="a.txt").execute({})
+    (message,) = portal.messages("chat2935")
+    assert message.id == message_id
 
 
 @pytest.mark.parametrize("fault", [None, "reset_after"])
