@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_b24.hooks.messages import MessageCalls
+from airflow_provider_b24.hooks.twins import takes_the_same_as
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.message import Blocks
@@ -75,6 +76,7 @@ class EditingCalls(MessageCalls):
             )
         )
 
+    @takes_the_same_as(update_message)
     async def aupdate_message(
         self, message_id: int | str, message: str | None = None, *, as_bot: bool | None = None, **parameters: Any
     ) -> None:

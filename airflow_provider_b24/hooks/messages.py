@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.hooks.calls import RestCalls
+from airflow_provider_b24.hooks.twins import takes_the_same_as
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
@@ -135,6 +136,7 @@ class MessageCalls(RestCalls):
             )
         )
 
+    @takes_the_same_as(send_message)
     async def asend_message(
         self,
         dialog_id: str | int,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.hooks.files import FileCalls
+from airflow_provider_b24.hooks.twins import takes_the_same_as
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.table_message import SendAs
@@ -64,6 +65,7 @@ class TableCalls(FileCalls):
         )
         return self.get_conn().run(post)
 
+    @takes_the_same_as(send_table)
     async def asend_table(
         self, dialog_id: str | int, rows: Any, *, as_bot: bool | None = None, once: str | None = None, **parameters: Any
     ) -> int:
