@@ -22,7 +22,12 @@ with DAG("beside_alone", schedule=None) as beside_alone:
 
 with DAG("keep_for_alone", schedule=None) as keep_for_alone:
     DialogWritingOperator(
-        task_id="typing", dialog_id="{{ dag_run.conf['keep_for_alone'] }}", keep_for=4, bitrix24_conn_id="stored"
+        task_id="typing",
+        dialog_id="{{ dag_run.conf['keep_for_alone'] }}",
+        keep_for=4,
+        # One signal of its bot would last all that time.
+        as_bot=False,
+        bitrix24_conn_id="stored",
     )
 
 with DAG("report_alone", schedule=None) as report_alone:
