@@ -16,7 +16,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 
 NOTHING = "–"
 # As wide as a digit and as a comma, in nearly every font.
-_FIGURE_SPACE, _PUNCTUATION_SPACE = "\u2007", "\u2008"
+_FIGURE_SPACE, _PUNCTUATION_SPACE, _FIGURE_DASH = "\u2007", "\u2008", "\u2012"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ def padded(shown: Sequence[str]) -> list[str]:
         pad = "".join(
             sign if sign == "\u202f" else _PUNCTUATION_SPACE if sign in ",." else _FIGURE_SPACE for sign in missing
         )
-        pads.append(f"\u200b{pad}{text}" if pad else text)
+        # A minus that is as wide as a digit.
+        number = f"{_FIGURE_DASH}{text[1:]}" if text.startswith("-") else text
+        pads.append(f"\u200b{pad}{number}" if pad else number)
     return pads
 
 

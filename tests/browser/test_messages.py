@@ -46,7 +46,7 @@ GROUP BY stage;
 STAGES = [
     {"Stage": "In progress", "Deals": 709, "Amount": Decimal("72742420.00"), "Change": -3.25},
     {"Stage": "Won", "Deals": 1700, "Amount": Decimal("967377390.50"), "Change": 12.5},
-    {"Stage": "Lost", "Deals": 7, "Amount": Decimal("881760.00"), "Change": None},
+    {"Stage": "Lost", "Deals": 7, "Amount": Decimal("881760.00"), "Change": 0},
 ]
 
 # Where the letters of each element end, whatever the room around them.
@@ -114,7 +114,7 @@ def test_numbers_of_a_table_are_flush_right(chat: Page, hook: Bitrix24Hook, see:
     wide = see(hook.send_message(CHAT, "Four columns", attach=attach))
     columns = [wide.locator(f".grid > :nth-child({number}) .value") for number in (1, 2, 3, 4)]
     assert [column.count() for column in columns] == [3] * 4
-    for column in columns[1:3]:
+    for column in columns[1:]:
         edges = column.evaluate_all(RIGHT_EDGES)
         assert max(edges) - min(edges) < 1.5, edges
     # Names are not.
