@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_b24.testing import FakePortal
+from tests.early import Place
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -77,35 +77,35 @@ print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     assert not {"requests", "urllib3", "httpx", "fastapi", "uvicorn"} & set(loaded)
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], FakePortal]]:
+def run_all(place: Place) -> tuple[dict[str, str], FakePortal]:
     """The final state of each DAG's run, and the portal on which they ran, one after the other."""
-    home = tmp_path_factory.mktemp("airflow")
     with FakePortal(seed_deals=DEALS) as portal:
         environment = {
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
+            **place.environ,
+            "AIRFLOW_HOME": str(place.folder),
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER),
             "AIRFLOW_CONN_BITRIX24_DEFAULT": json.dumps(portal.connection()),
             "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite3"}),
         }
-        for arguments in (["-m", "airflow", "db", "migrate"], ["-c", RUN, str(FOLDER)]):
-            done = subprocess.run(
-                [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=200
-            )
-            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        yield json.loads(done.stdout.splitlines()[-1]), portal
+        place.run(sys.executable, "-m", "airflow", "db", "migrate", env=environment)
+        printed = place.run(sys.executable, "-c", RUN, FOLDER, env=environment)
+    return json.loads(printed.splitlines()[-1]), portal
 
 
+runs = pytest.mark.early(of=run_all)
+
+
+@runs
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_runs(ran: tuple[dict[str, str], FakePortal], file: Path) -> None:
-    states, _ = ran
+def test_runs(early: tuple[dict[str, str], FakePortal], file: Path) -> None:
+    states, _ = early
     assert states[file.stem] == "success"
 
 
-def test_files_are_there(ran: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = ran
+@runs
+def test_files_are_there(early: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = early
     terms, table, stages, sold = portal.messages("chat2939")
     assert (terms.text, [file["name"] for file in terms.files]) == ("The [b]terms[/b]", ["terms.txt"])
     assert table.params["ATTACH"]
@@ -114,8 +114,9 @@ def test_files_are_there(ran: tuple[dict[str, str], FakePortal]) -> None:
     assert [file["name"] for file in sold.files] == ["result.csv"]
 
 
-def test_weekly_report_adds_up(ran: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = ran
+@runs
+def test_weekly_report_adds_up(early: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = early
     rows: list[dict[str, Any]] = list(portal.company.crm.tables[2].rows.values())[:DEALS]
     numbers = Counter(row["stageId"] for row in rows)
     amounts: defaultdict[str, float] = defaultdict(float)
@@ -132,8 +133,9 @@ def test_weekly_report_adds_up(ran: tuple[dict[str, str], FakePortal]) -> None:
         assert re.search(rf"^{name} +{numbers[stage]:,} +{amounts[stage]:,.0f}$", by_stage, re.MULTILINE), by_stage
 
 
-def test_typing_goes_before_each_message_of_those_that_type(ran: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = ran
+@runs
+def test_typing_goes_before_each_message_of_those_that_type(early: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = early
     history = [(time, duration is not None) for time, _, duration in portal.chat(CHAT).history]
     order = "".join("t" if typing else "M" for _, typing in sorted(history))
     # any_method posts without, and living_message does twice; typing_beside_tasks, which can watch nothing in
@@ -141,8 +143,9 @@ def test_typing_goes_before_each_message_of_those_that_type(ran: tuple[dict[str,
     assert re.fullmatch(r"M+t+Mt+Mt+Mt+M", order), order
 
 
-def test_living_message_is_one_message_and_an_answer(ran: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = ran
+@runs
+def test_living_message_is_one_message_and_an_answer(early: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = early
     (message,) = (one for one in portal.messages(CHAT) if "[b]living_message[/b]" in one.text)
     assert message.text.startswith("✅ [b]living_message[/b] is done in ")
     (answer,) = (call for call in portal.calls if call.params.get("REPLY_ID") == message.id)
@@ -151,8 +154,9 @@ def test_living_message_is_one_message_and_an_answer(ran: tuple[dict[str, str], 
     assert [call.method for call in portal.calls].count("im.message.update") <= 6
 
 
-def test_message_thread_is_one(ran: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = ran
+@runs
+def test_message_thread_is_one(early: tuple[dict[str, str], FakePortal]) -> None:
+    _, portal = early
     first, protocol, file = portal.messages("sg17")
     assert first.text.endswith("is [B]done[/B]")
     assert first.reactions == {"like": [1]}

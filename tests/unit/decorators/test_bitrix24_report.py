@@ -168,11 +168,10 @@ def test_if_the_function_fails_nothing_is_posted(portal, run, asynchronous, erro
     async def aweekly():
         raise error
 
-    threads = threading.active_count()
     with pytest.raises(type(error)):
         run(report(aweekly if asynchronous else weekly))
     assert [call.method for call in portal.calls] in ([], ["im.dialog.writing"])
-    eventually(lambda: threading.active_count() <= threads)
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "bitrix24-typing"])
 
 
 def test_what_the_function_is_refused_for_good_fails_without_retries(portal, run):
