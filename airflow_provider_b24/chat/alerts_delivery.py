@@ -117,7 +117,7 @@ def within(peer: Peer, conversation: Generator[Step, Any, T], seconds: float) ->
             left = end - peer.clock.monotonic()
             if left <= 0 or (isinstance(step, Wait) and step.seconds > left):
                 raise OutcomeUnknownError(
-                    f"the portal let an alert wait for {seconds:.0f} s, after which it is given up",
+                    f"the portal let this wait for {seconds:.0f} s, after which it is given up",
                     advice="It may have been sent or not: look where it was to go.",
                 )
             if isinstance(step, Send):

@@ -7,11 +7,15 @@ somebody else has left a mark meanwhile, nobody can say whose edit came last, an
 
 Edits that come too fast become one. Who comes too early writes down what is new, promises to show it when it is time,
 and does so; others who come before that leave it to him.
+
+The end has nobody after it who would make up for it. So it is tried for longer, and its text is kept in the record
+before: where it could not be shown, whoever comes next shows it, of this subject or of another of its kind.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import secrets
 from collections.abc import Generator, Mapping
@@ -37,6 +41,11 @@ _GRACE = 3.0
 _ANEW_AFTER = 600.0
 # Seconds after which nobody waits any more for what becomes of posting it.
 _POSTING_TAKES = 600.0
+# The longest pause between two tries to show an end, in seconds, unless the portal asks for more; and after how many
+# nobody is at it any more, whatever became of him.
+_LONGEST_PAUSE, _GIVEN_UP_AFTER = 8.0, 120.0
+# For how many others of its kind it is looked whether their end is still to be shown.
+_MOST_LOOKED_AT = 10
 # A record is kept for so many seconds after the end, and for so many where no end was seen; and the newest only.
 _KEPT, _KEPT_WITHOUT_END = 86_400.0, 30 * 86_400.0
 _MOST_KEPT = 50
@@ -98,6 +107,7 @@ class Record:
     :ivar promised: until when somebody will show what is new; ``promiser`` is who.
     :ivar former: ids of the messages before it.
     :ivar over: whether its end is shown.
+    :ivar owed: the text of the end, until it is certain that it is shown.
     :ivar known: what is known of the subject.
     """
 
@@ -110,6 +120,7 @@ class Record:
     promiser: str = ""
     former: tuple[int, ...] = ()
     over: bool = False
+    owed: str = ""
     known: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -123,17 +134,46 @@ class Record:
         return record if isinstance(record.id, int) and isinstance(record.known, Mapping) else None
 
 
+@dataclass(frozen=True)
+class _Owed:
+    """An end that is known, and could not be shown."""
+
+    text: str
+    final: bool = True
+
+    def add(self, known: Mapping[str, Any], /) -> dict[str, Any] | None:
+        return dict(known)
+
+    def render(self, known: Mapping[str, Any], /, *, anew: bool) -> str:
+        return self.text
+
+
 def show(
-    peer: Peer, living: Living, change: Change, *, who: str, wait: bool = False
+    peer: Peer, living: Living, change: Change, *, who: str, wait: bool = False, insist: float = 0.0
 ) -> Generator[Step, Any, float | None]:
     """Have the message show what is new; posts it where there is none.
 
     :param who: the process that promises.
     :param wait: where it is too early, wait until it is time, if nobody else has promised to show it. Otherwise it is
         promised here, and this has to be called again.
+    :param insist: seconds within which it is tried again where the portal can not be reached. It takes as much longer
+        as the last try does.
     :return: when to call again (epoch seconds); None where there is no need to.
     :raises Bitrix24Error: if it could be neither posted nor edited.
     """
+    until = peer.clock.monotonic() + insist
+    for attempt in itertools.count(1):
+        try:
+            return (yield from _show(peer, living, change, who, wait))
+        except Bitrix24Error as error:
+            pause = max(min(_LONGEST_PAUSE, peer.backoff(attempt)), error.retry_after or 0.0)
+            if error.permanent or peer.clock.monotonic() + pause > until:
+                raise
+        yield Wait(pause)
+    raise AssertionError
+
+
+def _show(peer: Peer, living: Living, change: Change, who: str, wait: bool) -> Generator[Step, Any, float | None]:
     again = False
     for _ in range(_MOST_TURNS):
         record = yield from read(living)
@@ -141,9 +181,11 @@ def show(
             record = yield from _begin(peer, living, change)
             if record is None:
                 return None
-        known = change.add(record.known)
+        known, shows = change.add(record.known), change
         if known is None:
-            if not again:
+            if record.owed and (again or _is_given_up(peer, record)):
+                shows, again = _Owed(record.owed), True
+            elif not again:
                 return None
             # An edit of this process may have taken the place of what is newer.
             known = dict(record.known)
@@ -151,18 +193,18 @@ def show(
             return None
         now = peer.clock.time()
         due = min(record.edited, now) + living.interval
-        if now < due and not change.final and not again:
+        if now < due and not shows.final and not again:
             # A promise for a time that is further away was made by a clock that goes wrong.
             theirs = record.promiser != who and now < record.promised <= now + living.interval + 2 * _GRACE
             promise: dict[str, Any] = {} if theirs else {"promised": due + _GRACE, "promiser": who}
-            yield from _write(living, replace(record, known=known, **promise), unless=record)
+            yield from _write(living, replace(record, known=known, owed="", **promise), unless=record)
             if theirs:
                 return None
             if not wait:
                 return due
             yield Wait(due - now)
             continue
-        if (yield from _edit(peer, living, change, record, known, again=again)):
+        if (yield from _edit(peer, living, shows, record, known, again=again)):
             return None
         again = True
     return None
@@ -201,6 +243,7 @@ def _begin(peer: Peer, living: Living, change: Change) -> Generator[Step, Any, R
     yield from _enrol(peer, living, record)
     if change.final:
         yield from _end(peer, living, record)
+    yield from _make_up(peer, living)
     return None
 
 
@@ -212,7 +255,7 @@ def _edit(
 
     text = yield Ask(lambda: change.render(known, anew=False))
     mark, shown = secrets.token_hex(4), _print(text)
-    begun = replace(record, known=known, promised=0.0, promiser="")
+    begun = replace(record, known=known, promised=0.0, promiser="", owed=text if change.final else "")
     if shown != record.shown or again:
         begun = replace(begun, edited=peer.clock.time(), editor=mark, shown=shown)
         yield from _write(living, begun)
@@ -232,6 +275,27 @@ def _edit(
     if change.final:
         yield from _end(peer, living, begun)
     return True
+
+
+def _is_given_up(peer: Peer, record: Record) -> bool:
+    """Whether its end is still to be shown, and nobody is about to."""
+    return bool(record.owed) and (not record.shown or abs(peer.clock.time() - record.edited) > _GIVEN_UP_AFTER)
+
+
+def _make_up(peer: Peer, living: Living) -> Generator[Step, Any, None]:
+    """Show the ends of others of its kind that could not be shown."""
+    listed = yield from _listed(living)
+    open_ones = [(at, key) for key, (at, over) in listed.items() if not over and key != living.key]
+    for _, key in sorted(open_ones, reverse=True)[:_MOST_LOOKED_AT]:
+        other = replace(living, key=key)
+        record = yield from read(other)
+        if record is None or not _is_given_up(peer, record):
+            continue
+        try:
+            yield from _edit(peer, other, _Owed(record.owed), record, dict(record.known), again=True)
+        except Bitrix24Error as error:
+            log.info("The end of what message %s is about is still not shown. %s", record.id, error)
+            return
 
 
 def _anew(
@@ -292,7 +356,7 @@ def _end(peer: Peer, living: Living, record: Record) -> Generator[Step, Any, Non
     Whoever wanted to post it at the same time may still wait to see what became of that, and would post if he found
     nothing. Only of a message that was posted long ago is it forgotten right away.
     """
-    over = replace(record, over=True)
+    over = replace(record, over=True, owed="")
     yield from _write(living, over)
     if peer.clock.time() - record.posted > max(_POSTING_TAKES, 2 * peer.patience.late):
         yield from _forget(living, _posting_keys(living.key, over))

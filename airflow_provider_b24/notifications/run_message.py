@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CALLBACKS = ("on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback")
+_CALLBACKS = (
+    "on_execute_callback",
+    "on_success_callback",
+    "on_failure_callback",
+    "on_retry_callback",
+    "on_skipped_callback",
+)
 _DESCRIPTION = "What is known of a message about a DAG run. Written by airflow-provider-b24, which also deletes it."
 
 
@@ -50,7 +56,9 @@ class RunMessage(BaseNotifier):
     Edits that come faster than ``interval`` become one. A task that ends too early for the next edit waits for that
     time, unless another task will show what is new. A message that can not be edited any more, or was deleted, is
     followed by a new one, which answers it if it can. What is known of a run is kept in an Airflow Variable until a day
-    after its end. Trouble with the portal is told in the log and costs the run nothing but, at worst, some seconds.
+    after its end. Trouble with the portal is told in the log and costs the run nothing but, at worst, some seconds: the
+    end is tried for 30 s from a callback of the DAG, for 10 s from one of a task. If it could not be shown then, it is
+    shown by a later callback of the run or by the next run of the DAG.
 
     Where Airflow's Variables can not be written, nothing is shown: in a plain Python process, and in a ``SyncCallback``
     of a deadline, which an executor runs (use ``AsyncCallback``).
@@ -142,9 +150,15 @@ class RunMessage(BaseNotifier):
                 teller.answer_with_details()
 
     async def async_notify(self, context: Context) -> None:
-        """Like :meth:`notify`."""
+        """Like :meth:`notify`, for a trigger or an ``async def`` task.
+
+        The states of the tasks are asked for beside the event loop, by its way. Where nobody can be asked, as in a
+        plain Python process, the end is known only from a callback of the DAG.
+        """
         with self._teller(context) as teller:
             await teller.atell()
+            if self.details:
+                await teller.aanswer_with_details()
 
     def update(self, *, progress: float | None = None, text: str | None = None) -> None:
         """Show how far the run has come, from inside a task. Costs next to nothing however often it is called.

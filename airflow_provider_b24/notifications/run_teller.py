@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_b24.chat.living_message import Living, SharedStore
     from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
     from airflow_provider_b24.notifications.run_message import RunMessage
-    from airflow_provider_b24.rest.peer import Patience
+    from airflow_provider_b24.rest.peer import Patience, Peer
+    from airflow_provider_b24.rest.steps import Step
 
     States = Callable[[Mapping[str, Any], RunFacts], dict[str, "str | None"]]
 
@@ -40,6 +42,11 @@ _KEY, _INDEX = "bitrix24_run_", "bitrix24_runs_"
 _ENDS = ("on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback")
 # Seconds that the loop of an event is given to let a question be answered.
 _ANSWERED_SECONDS = 60.0
+# For so many seconds it is tried to show the end. Airflow gives the callbacks of a DAG 50 s in all (``[dag_processor]
+# dag_file_processor_timeout``), and a task that has ended 20 s (``[core] task_success_overtime``).
+_INSISTS_FOR_DAG, _INSISTS_FOR_TASK = 30.0, 10.0
+# So long the process waits for the traceback to be posted.
+_DETAILS_SECONDS = 15.0
 
 _who: dict[int, str] = {}
 
@@ -53,7 +60,7 @@ class _Change:
 
     @property
     def final(self) -> bool:
-        return any(event.end for event in self.events)
+        return _is_final(self.events)
 
     def add(self, known: Mapping[str, Any], /) -> dict[str, Any] | None:
         return add(known, self.events)
@@ -111,7 +118,10 @@ class Teller:
         async with self._hook(self._message.bitrix24_conn_id) as hook:
             # Its settings are read here, where an event loop may do so.
             await hook.aread()
-        await self.telling.atell([self._event(hook)], self.asay, self.say, wait=True)
+            event = self._event(hook)
+        # Airflow is asked from a thread, by way of the loop.
+        events = await asyncio.to_thread(self._with_end, event)
+        await self.telling.atell(events, self.asay, self.say, wait=True)
 
     def update(self, progress: float | None, text: str | None) -> None:
         """Tell what somebody says of the run."""
@@ -137,9 +147,8 @@ class Teller:
 
         with self._hook(self._message.bitrix24_conn_id) as hook:
             client = hook.get_conn()
-            change = _Change(events, self._look)
-            client.peer.patience = _patience(client.peer.patience, final=change.final)
-            return client.run(partial(show, living=self._living(hook), change=change, who=_this_process(), wait=wait))
+            client.peer.patience = _patience(client.peer.patience, final=_is_final(events))
+            return client.run(partial(show, living=self._living(hook), **self._shown(events, wait)))
 
     async def asay(self, events: tuple[Event, ...], wait: bool) -> float | None:
         """Like :meth:`say`."""
@@ -147,11 +156,8 @@ class Teller:
 
         async with self._hook(self._message.bitrix24_conn_id) as hook:
             client = await hook.aget_conn()
-            change = _Change(events, self._look)
-            client.peer.patience = _patience(client.peer.patience, final=change.final)
-            return await client.run(
-                partial(show, living=self._living(hook), change=change, who=_this_process(), wait=wait)
-            )
+            client.peer.patience = _patience(client.peer.patience, final=_is_final(events))
+            return await client.run(partial(show, living=self._living(hook), **self._shown(events, wait)))
 
     def reply(self, message: str, once: str | None) -> int:
         """Answer the message, which is posted first where there is none."""
@@ -175,21 +181,41 @@ class Teller:
             return await client.run(partial(reply, living=living, message=message, memory=_memory(once)))
 
     def answer_with_details(self) -> None:
-        """Answer the message with the traceback of a task that has failed for good; once, whoever calls back again."""
+        """Answer the message with the traceback of a task that has failed for good; once, whoever calls back again.
+
+        :raises OutcomeUnknownError: if that was not done in 15 s.
+        """
+        with self._hook(self._message.bitrix24_conn_id) as hook:
+            if answer := self._details(hook):
+                hook.get_conn().run(answer)
+
+    async def aanswer_with_details(self) -> None:
+        """Like :meth:`answer_with_details`."""
+        async with self._hook(self._message.bitrix24_conn_id) as hook:
+            await hook.aread()
+            if answer := self._details(hook):
+                await (await hook.aget_conn()).run(answer)
+
+    def _details(self, hook: Bitrix24Hook) -> Callable[[Peer], Generator[Step, Any, int]] | None:
+        """The conversation that posts the traceback; None where there is none to post."""
+        from airflow_provider_b24.chat.alerts_delivery import within
         from airflow_provider_b24.chat.living_message import reply
         from airflow_provider_b24.chat.text import bold, code
         from airflow_provider_b24.hooks.delivery import memory_of
 
         error = self._context.get("exception")
-        with self._hook(self._message.bitrix24_conn_id) as hook:
-            event = self._event(hook)
-            if event.end or event.failure is None or event.failure.again or not isinstance(error, BaseException):
-                return
-            client = hook.get_conn()
-            client.peer.patience = _patience(client.peer.patience, final=True)
-            words = f"{bold(event.task)}\n{code(hook.excerpt(error))}"
-            memory = memory_of(self._context, f"details of {self._key}")
-            client.run(partial(reply, living=self._living(hook), message=words, memory=memory))
+        event = self._event(hook)
+        if event.end or event.failure is None or event.failure.again or not isinstance(error, BaseException):
+            return None
+        words = f"{bold(event.task)}\n{code(hook.excerpt(error))}"
+        memory = memory_of(self._context, f"details of {self._key}")
+        living = self._living(hook)
+
+        def answer(peer: Peer) -> Generator[Step, Any, int]:
+            peer.patience = _patience(peer.patience, final=True)
+            return (yield from within(peer, reply(peer, living, words, memory), _DETAILS_SECONDS))
+
+        return answer
 
     @property
     def _begins(self) -> bool:
@@ -211,10 +237,13 @@ class Teller:
     def _events(self) -> Sequence[Event]:
         with self._hook(self._message.bitrix24_conn_id) as hook:
             event = self._event(hook)
+        return self._with_end(event)
+
+    def _with_end(self, event: Event) -> Sequence[Event]:
+        """With the end of the run, if this was the last of its tasks."""
         if event.end or self._begins:
             return [event]
-        states = self._states(self._context, self._facts)
-        end = end_of(self._context, self._facts, states, event.at)
+        end = end_of(self._context, self._facts, self._states_now(), event.at)
         return [event] if end is None else [event, end]
 
     def _event(self, hook: Bitrix24Hook) -> Event:
@@ -223,16 +252,28 @@ class Teller:
 
         return event_of(self._context, self._facts, time.time(), excerpt)
 
+    def _states_now(self) -> dict[str, str | None]:
+        return asked_by(self._loop, _ANSWERED_SECONDS, self._states, self._context, self._facts)
+
+    def _shown(self, events: tuple[Event, ...], wait: bool) -> dict[str, Any]:
+        """How these events are to be shown."""
+        insist = _INSISTS_FOR_DAG if "reason" in self._context else _INSISTS_FOR_TASK
+        return {
+            "change": _Change(events, self._look),
+            "who": _this_process(),
+            "wait": wait,
+            "insist": insist if _is_final(events) else 0.0,
+        }
+
     def _word(self, progress: float | None, text: str | None) -> Event:
         return Event(self._facts.life, time.time(), started=self._facts.started, progress=progress, text=text)
 
     def _look(self, known: Mapping[str, Any], anew: bool) -> str:
-        states = asked_by(self._loop, _ANSWERED_SECONDS, self._states, self._context, self._facts)
         view = view_of(
             known,
             dag_id=self._facts.dag_id,
             run_id=self._facts.run_id,
-            tasks=Tasks.of(states, task_ids_of(self._context)),
+            tasks=Tasks.of(self._states_now(), task_ids_of(self._context)),
             url=self._facts.url,
             anew=anew,
         )
@@ -268,10 +309,14 @@ class Teller:
             setattr(task, kind, [*(getattr(task, kind, None) or ()), flush])
 
 
+def _is_final(events: Sequence[Event]) -> bool:
+    return any(event.end for event in events)
+
+
 def _patience(own: Patience, *, final: bool) -> Patience:
     """How long a run may be kept waiting for its message: less for what will be shown again soon."""
     if final:
-        return replace(own, tries=3, answer=10.0, limits=20.0, operating=10.0)
+        return replace(own, tries=2, answer=8.0, limits=20.0, operating=10.0)
     return replace(own, tries=2, answer=8.0, limits=5.0, operating=0.0)
 
 

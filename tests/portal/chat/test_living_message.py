@@ -67,8 +67,8 @@ class Peer:
         self.living = Living(store, "run", "runs", CHAT, interval=3.0)
         self.asynchronous = asynchronous
 
-    def show(self, number: int, *, final: bool = False, wait: bool = False) -> float | None:
-        told = partial(show, living=self.living, change=Step(number, final), who=self.who, wait=wait)
+    def show(self, number: int, *, final: bool = False, wait: bool = False, insist: float = 0.0) -> float | None:
+        told = partial(show, living=self.living, change=Step(number, final), who=self.who, wait=wait, insist=insist)
         if not self.asynchronous:
             with self.hook:
                 return self.hook.get_conn().run(told)
@@ -281,6 +281,90 @@ def test_an_end_that_could_not_be_shown_is_shown_by_the_second_call(peer, portal
         peer.show(2, final=True)
     portal.faults.remove(fault)
     peer.show(2, final=True)
+    assert texts(portal) == ["step 2, over"]
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["edited", "posted"])
+def test_the_end_is_tried_until_the_portal_is_back(peer, portal, clock, begun):
+    if begun:
+        peer.show(1)
+    portal.faults.add(Fault("html_502", times=None))
+    down = clock.now
+
+    def back() -> None:
+        if clock.now > down + 20:
+            portal.faults.clear()
+
+    clock.on_sleep = back
+    peer.show(2, final=True, insist=30)
+    assert texts(portal) == ["step 2, over" if begun else "new step 2, over"]
+
+
+def test_and_given_up_after_a_time(peer, portal, clock):
+    peer.show(1)
+    portal.faults.add(Fault("html_502", times=None))
+    begun = clock.now
+    with pytest.raises(Bitrix24Error):
+        peer.show(2, final=True, insist=30)
+    assert 20 < clock.now - begun < 40
+
+
+def test_what_is_refused_is_not_insisted_on(peer, portal, clock):
+    peer.show(1)
+    portal.faults.add(Fault("error", UPDATE, times=None, code="ACCESS_ERROR", status=400))
+    sent = len(portal.calls)
+    with pytest.raises(Bitrix24Error):
+        peer.show(2, final=True, insist=30)
+    assert len(portal.calls) == sent + 1
+
+
+def fail_to_end(peer, portal) -> None:
+    peer.show(1)
+    fault = portal.faults.add(Fault("html_502", UPDATE, times=None))
+    with pytest.raises(Bitrix24Error):
+        peer.show(2, final=True)
+    portal.faults.remove(fault)
+
+
+def test_an_end_that_could_not_be_shown_is_shown_by_whoever_comes_late(peer, portal, store, clock):
+    fail_to_end(peer, portal)
+    assert Peer(store, "two", clock).show(1) is None
+    assert texts(portal) == ["step 2, over"]
+    sent = len(portal.calls)
+    peer.show(1)
+    assert len(portal.calls) == sent, "it is shown"
+
+
+def test_and_by_the_next_of_its_kind(peer, portal, store):
+    fail_to_end(peer, portal)
+    peer.living = Living(store, "next", "runs", CHAT)
+    peer.show(1)
+    assert texts(portal) == ["step 2, over", "new step 1"]
+    peer.living = Living(store, "another", "runs", CHAT)
+    edits = calls(portal, UPDATE)
+    peer.show(1)
+    assert calls(portal, UPDATE) == edits, "what goes on is left alone, and what is over too"
+
+
+def test_and_where_who_tried_was_killed(peer, portal, store, clock):
+    peer.show(1)
+
+    def killed(rest: RestPeer) -> Generator[Any, Any, None]:
+        told = show(rest, living=peer.living, change=Step(2, final=True), who="one")
+        outcome = None
+        while True:
+            step = told.send(outcome)
+            if isinstance(step, Send) and UPDATE in step.request.url:
+                return
+            outcome = yield step
+
+    with peer.hook:
+        peer.hook.get_conn().run(killed)
+    late = Peer(store, "two", clock)
+    late.show(1)
+    assert texts(portal) == ["new step 1"], "he may be about to"
+    clock.sleep(121)
+    late.show(1)
     assert texts(portal) == ["step 2, over"]
 
 

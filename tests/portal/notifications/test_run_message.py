@@ -16,6 +16,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRunState, TaskInstanceState
 
+from airflow_provider_b24.notifications import run_teller
 from airflow_provider_b24.notifications.run_context import state_of
 from airflow_provider_b24.notifications.run_message import RunMessage
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -140,6 +141,36 @@ def test_a_run_that_fails_after_a_retry(portal, begin):
     run.task("load", "running")
     assert [call.method for call in portal.calls].count(UPDATE) - edits <= 1, "it is known already"
     assert only(portal)[0].startswith("❌")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("state", ["success", "skipped"])
+def test_the_end_is_concluded_from_the_last_task(portal, begin, asynchronous, state):
+    run = begin()
+    run.task("load", "running")
+    run.task("load", "success")
+    context = run.context("post", state)
+    if asynchronous:
+        asyncio.run(run.message.async_notify(context))
+    else:
+        run.message(context)
+    assert only(portal)[0].startswith("✅ [b]weekly[/b] is done in ")
+
+
+def test_an_end_that_the_portal_did_not_take_is_shown_by_the_next_run(portal, begin, monkeypatch):
+    monkeypatch.setattr(run_teller, "_INSISTS_FOR_DAG", 0.1)
+    run = begin()
+    run.task("load", "running")
+    fault = portal.faults.add(Fault("html_502", UPDATE, times=None))
+    run.message(run.end("success", "success"))
+    portal.faults.remove(fault)
+    assert only(portal)[0] == "▶️ [b]weekly[/b] is running"
+    run.run_id += "_next"
+    run.task("load", "running")
+    assert [text.splitlines()[0] for text in texts(portal)] == [
+        "✅ [b]weekly[/b] is done in 3 min 12 s",
+        "▶️ [b]weekly[/b] is running",
+    ]
 
 
 def test_a_run_that_only_the_dag_tells_of(portal, begin):
@@ -360,7 +391,8 @@ def test_details_are_answers(portal, begin, in_task, asynchronous):
     assert texts(portal)[1:] == ["details", "more"]
 
 
-def test_the_traceback_of_what_failed_for_good_is_an_answer(portal, begin):
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_the_traceback_of_what_failed_for_good_is_an_answer(portal, begin, asynchronous):
     run = begin(details=True)
     store: dict[str, Any] = {}
     accessor = SimpleNamespace(get=store.get, set=store.__setitem__)
@@ -368,10 +400,30 @@ def test_the_traceback_of_what_failed_for_good_is_an_answer(portal, begin):
     run.task("load", "up_for_retry", ValueError("first"))
     context = {**run.context("load", "failed", ValueError("second [b]"), 2), "task_state_store": accessor}
     for _ in range(2):
-        run.message(context)
+        if asynchronous:
+            asyncio.run(run.message.async_notify(context))
+        else:
+            run.message(context)
     _, details = portal.messages(CHAT)
     assert details.text == "[b]load[/b]\n[code]ValueError: second [\u200bb][/code]"
     assert details.params["REPLY_ID"] == portal.messages(CHAT)[0].id
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_the_traceback_does_not_keep_the_task_waiting(portal, begin, caplog, monkeypatch, asynchronous):
+    monkeypatch.setattr(run_teller, "_DETAILS_SECONDS", 0.3)
+    run = begin(details=True)
+    run.task("load", "running")
+    portal.faults.add(Fault("timeout", "im.message.add", times=None))
+    context = run.context("load", "failed", ValueError("second"), 2)
+    begun = time.monotonic()
+    if asynchronous:
+        asyncio.run(run.message.async_notify(context))
+    else:
+        run.message(context)
+    assert time.monotonic() - begun < 5
+    assert "could not be brought up to date" in caplog.text
+    assert only(portal)[0].startswith("❌")
 
 
 def test_an_answer_to_a_message_that_is_gone_stands_by_itself(portal, begin, in_task):
@@ -403,7 +455,8 @@ def test_the_callbacks_of_a_dag():
     message = RunMessage(CHAT)
     with DAG("d", schedule=None, default_args=message.task_callbacks, **message.dag_callbacks) as dag:
         task = BaseOperator(task_id="t")
-    assert [type(one) for one in task.on_retry_callback] == [RunMessage]
+    for told in ("execute", "success", "failure", "retry", "skipped"):
+        assert [type(one) for one in getattr(task, f"on_{told}_callback")] == [RunMessage]
     assert dag.on_failure_callback is message
     assert vars(copy.deepcopy(message)).keys() == vars(message).keys()
 
