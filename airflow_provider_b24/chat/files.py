@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id, for_bot, is_reference, resolve
-from airflow_provider_b24.chat.message import LONGEST_TEXT
+from airflow_provider_b24.chat.message import LONGEST_TEXT, worded
 from airflow_provider_b24.rest.errors import (
     ConfigurationError,
     FileError,
@@ -116,15 +116,16 @@ def check_file_name(value: object, argument: str = "name") -> str:
     return value
 
 
-def check_file_text(value: object) -> str:
+def check_file_text(value: object, *, final: bool = True) -> str:
     """The text of a message with files.
 
+    :param final: whether it is sent as it is; otherwise its length is known later.
     :raises ConfigurationError: if it is none, or too long.
     """
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"message is a {type(value).__name__}", advice="Give a text.")
     text = value or ""
-    if len(text) > LONGEST_TEXT:
+    if final and len(text) > LONGEST_TEXT:
         raise ConfigurationError(
             f"message has {len(text):,} characters, and the portal would cut it at {LONGEST_TEXT:,} without a word",
             advice="Post a shorter text, or put it into the file.",
@@ -170,6 +171,8 @@ def post_files(
     dialog_id: str | int,
     files: Callable[[], Sequence[File]],
     message: str | None = None,
+    markdown: bool = False,
+    mentions: bool = False,
     memory: Memory | None = None,
     bot: Bot | None = None,
 ) -> Generator[Step, Any, PostedFiles]:
@@ -181,7 +184,9 @@ def post_files(
 
     :param dialog_id: where, as an id or a reference.
     :param files: makes the files; asked only if the message was not posted before, and not in the event loop.
-    :param message: a text with them.
+    :param message: a text with them, of at most 20,000 characters as it is sent.
+    :param markdown: the text is Markdown.
+    :param mentions: people whom it names as in ``@anna@example.com`` are mentioned.
     :param memory: what is kept of it, for whoever tries again. Default: until this ends.
     :param bot: post as this bot, one file only.
     :raises ConfigurationError: before anything is sent.
@@ -194,11 +199,12 @@ def post_files(
     from airflow_provider_b24.rest.steps import Ask
 
     checked = check_dialog_id(dialog_id)
-    text = check_file_text(message)
+    check_file_text(message, final=not (markdown or mentions))
     memory = memory or Memory()
     # What was posted needs neither dialog nor files any more.
     message_id = yield from recall(peer, memory)
     if message_id is None:
+        text = check_file_text((yield from worded(peer, message, markdown=markdown, mentions=mentions)))
         made = list((yield Ask(files)))
         _check_files(made, bot)
         found = yield from _chat_of(peer, checked)

@@ -143,15 +143,7 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         return message_id
 
     def _post_file(self, hook: Bitrix24Hook, memory: Memory, report: dict[str, Any]) -> int:
-        from functools import partial
-
-        from airflow_provider_b24.chat.message import worded
-
-        words = {"markdown": report["markdown"], "mentions": report["mentions"]}
-        text = hook.get_conn().run(partial(worded, message=report.get("message"), **words))
-        posted = hook.post_file_once(
-            memory, self.dialog_id, report["file"], name=report.get("name"), message=text, as_bot=self.as_bot
-        )
+        posted = hook.post_file_once(memory, self.dialog_id, as_bot=self.as_bot, **report)
         show_dialog(self, hook, self.dialog_id, message_id=posted.message_id, as_bot=self.as_bot)
         self.log.info("Posted message %s with a file in %s", posted.message_id, self.dialog_id)
         return posted.message_id

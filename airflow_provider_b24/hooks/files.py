@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.hooks.messages import MessageCalls
+from airflow_provider_b24.hooks.twins import takes_the_same_as
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
@@ -24,6 +25,8 @@ class FileCalls(MessageCalls):
         *,
         name: str | None = None,
         message: str | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
         as_bot: bool | None = None,
         once: str | None = None,
     ) -> int:
@@ -37,7 +40,9 @@ class FileCalls(MessageCalls):
             (matplotlib, plotly), a :class:`~.chat.files.File`; or a list of these.
         :param name: of the file; its ending decides the format of a table (``.csv``, ``.xlsx``, ``.parquet``). Default:
             that of the path, ``table.csv`` or ``figure.png``. Bytes need one.
-        :param message: a text with it, with BBCode.
+        :param message: a text with it, with BBCode; at most 20,000 characters.
+        :param markdown: the text is Markdown.
+        :param mentions: people whom the text names are mentioned, as by :meth:`send_message`.
         :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
         :param once: the message's name within the task, such as ``"summary"``: then it is posted once even if the task
             is killed and tried again.
@@ -47,37 +52,45 @@ class FileCalls(MessageCalls):
         :raises DeliveryUnknownError: if it may or may not have been posted.
         :raises Bitrix24Error: if it was not posted.
         """
-        post = self._post_files(once, dialog_id, file, name=name, message=message, as_bot=as_bot)
-        return self.get_conn().run(post).message_id
+        words = {"message": message, "markdown": markdown, "mentions": mentions}
+        return self.get_conn().run(self._post_files(once, dialog_id, file, name, as_bot, **words)).message_id
 
+    @takes_the_same_as(send_file)
     async def asend_file(
         self,
         dialog_id: str | int,
         file: Any,
         *,
         name: str | None = None,
-        message: str | None = None,
         as_bot: bool | None = None,
         once: str | None = None,
+        **words: Any,
     ) -> int:
         """Like :meth:`send_file`; the file is read, and a table written, in a thread."""
         client = await self.aget_conn()
-        post = self._post_files(once, dialog_id, file, name=name, message=message, as_bot=as_bot)
-        return (await client.run(post)).message_id
+        return (await client.run(self._post_files(once, dialog_id, file, name, as_bot, **words))).message_id
 
-    def post_file_once(self, memory: Memory, dialog_id: str | int, file: Any, **parameters: Any) -> PostedFiles:
+    def post_file_once(
+        self,
+        memory: Memory,
+        dialog_id: str | int,
+        file: Any,
+        *,
+        name: str | None = None,
+        as_bot: bool | None = None,
+        **words: Any,
+    ) -> PostedFiles:
         """Like :meth:`send_file`, with what is kept of the message given; for operators."""
-        return self.get_conn().run(self._post_files(memory, dialog_id, file, **parameters))
+        return self.get_conn().run(self._post_files(memory, dialog_id, file, name, as_bot, **words))
 
     def _post_files(
         self,
         memory: Memory | str | None,
         dialog_id: str | int,
         file: Any,
-        *,
-        name: str | None = None,
-        message: str | None = None,
-        as_bot: bool | None = None,
+        name: str | None,
+        as_bot: bool | None,
+        **words: Any,
     ) -> Callable[[Peer], Generator[Step, Any, PostedFiles]]:
         from functools import partial
 
@@ -100,6 +113,4 @@ class FileCalls(MessageCalls):
             return [file_of(source, name) for source in sources]
 
         kept = memory_here(memory) if isinstance(memory, str) else memory
-        return partial(
-            post_files, dialog_id=dialog_id, files=made, message=message, memory=kept, bot=self.speaker(as_bot)
-        )
+        return partial(post_files, dialog_id=dialog_id, files=made, memory=kept, bot=self.speaker(as_bot), **words)

@@ -25,16 +25,20 @@ class NotificationCalls(RestCalls):
         tag: str | None = None,
         sub_tag: str | None = None,
         attach: Blocks | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
     ) -> int:
         """Notify a person with ``im.notify``: in the notification centre, without a chat.
 
         :param user_id: ``13`` or ``user:anna@example.com``.
-        :param message: the text, with BBCode.
+        :param message: the text, with BBCode; at most 20,000 characters.
         :param type: ``USER``, the default: from the account behind the connection; ``SYSTEM``: from nobody.
         :param message_out: the text for e-mail and the like. Default: the same.
         :param tag: replaces the earlier notification that has the same tag.
         :param sub_tag: a second tag, which replaces nothing.
         :param attach: blocks to attach, as Python objects.
+        :param markdown: the text is Markdown; ``message_out`` goes as it is.
+        :param mentions: people whom the text names are mentioned, as by :meth:`~.messages.MessageCalls.send_message`.
         :return: the id of the notification.
         :raises OutcomeUnknownError: if it may or may not have been sent; with a tag it was sent again by then.
         :raises Bitrix24Error: if it was not sent.
@@ -51,6 +55,8 @@ class NotificationCalls(RestCalls):
                 tag=tag,
                 sub_tag=sub_tag,
                 attach=attach,
+                markdown=markdown,
+                mentions=mentions,
             )
         )
 

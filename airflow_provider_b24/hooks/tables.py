@@ -26,6 +26,8 @@ class TableCalls(FileCalls):
         columns: Columns | None = None,
         title: str | None = None,
         message: str | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
         language: str = "en",
         send_as: SendAs = "auto",
         file_name: str = "table.csv",
@@ -39,6 +41,8 @@ class TableCalls(FileCalls):
         :param columns: their names, or which of them.
         :param title: stands in bold over the message.
         :param message: a text under the title, with BBCode.
+        :param markdown: title and text are Markdown.
+        :param mentions: people whom title and text name are mentioned, as by :meth:`send_message`.
         :param language: how values are written: ``en`` (default) or ``ru``.
         :param send_as: ``auto`` (default): in the message where it has at most 50 rows and is narrow enough, otherwise
             as a file; ``table``, ``file``; or ``both``: a file, with the first ten rows as text.
@@ -60,6 +64,8 @@ class TableCalls(FileCalls):
             title=title,
             language=language,
             message=message,
+            markdown=markdown,
+            mentions=mentions,
             send_as=send_as,
             file_name=file_name,
         )

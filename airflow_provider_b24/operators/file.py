@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_b24.chat.dialogs import check_dialog_id
@@ -41,7 +42,10 @@ class FileUploadOperator(DefersAtLimit):
     :param name: of the file in the dialog; its ending decides the format of a table (``.csv``, ``.xlsx``, ``.parquet``)
         or figure (``.png``, ``.svg``, ``.pdf``, ``.jpg``). Default: that of the path, ``table.csv`` or ``figure.png``.
         Templated.
-    :param message: a text with it, with BBCode. Templated.
+    :param message: a text with it, with BBCode; at most 20,000 characters. Templated.
+    :param markdown: the text is Markdown. Default False: it is BBCode.
+    :param mentions: people whom the text names are mentioned: ``@anna@example.com``, ``@"Anna Petrova"``,
+        ``@head:Sales`` … Default False. Who can not be found stays as he is written.
     :param as_bot: True for the connection's bot, False for the account. Default: the bot where there is one.
     :param post_again_when_cleared: whether the task posts anew after it was cleared; otherwise it returns the id of
         what it posted before. Default True.
@@ -63,6 +67,8 @@ class FileUploadOperator(DefersAtLimit):
         files: Sequence[Any] | str | None = None,
         name: str | None = None,
         message: str | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
         as_bot: bool | None = None,
         post_again_when_cleared: bool = True,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
@@ -74,11 +80,13 @@ class FileUploadOperator(DefersAtLimit):
         self.files = files
         self.name = name
         self.message = message
+        self.markdown = markdown
+        self.mentions = mentions
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
-        check_unless_template(check_file_text, message)
+        check_unless_template(partial(check_file_text, final=not (markdown or mentions)), message)
         if name is not None:
             check_unless_template(check_file_name, name)
         if (file is None) == (files is None):
@@ -107,6 +115,8 @@ class FileUploadOperator(DefersAtLimit):
                 self.file if self.files is None else several(self.files),
                 name=self.name,
                 message=self.message,
+                markdown=self.markdown,
+                mentions=self.mentions,
                 as_bot=self.as_bot,
             )
             show_dialog(self, hook, self.dialog_id, message_id=posted.message_id, as_bot=self.as_bot)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_b24.chat.notification import check_user, notification_params
+from airflow_provider_b24.chat.notification import check_notification, check_user
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import PersonLink, show_person
@@ -27,13 +27,15 @@ class NotifyOperator(DefersAtLimit):
     or by a retry, replaces the one before. A cleared task notifies anew.
 
     :param user_id: whom: ``13`` or ``user:anna@example.com``. Templated.
-    :param message: the text, with BBCode. Templated.
+    :param message: the text, with BBCode; at most 20,000 characters. Templated.
     :param type: ``USER``: from the account behind the connection, the default; ``SYSTEM``: from nobody.
     :param message_out: the text for e-mail and the like. Templated.
     :param tag: replaces the notification that had the same tag before, whichever task or person it was for. Default:
         one of the task instance's own. Templated.
     :param sub_tag: a second tag, which replaces nothing. Templated.
     :param attach: blocks to attach, as Python objects. Templated.
+    :param markdown: the text is Markdown; ``message_out`` goes as it is. Default False: it is BBCode.
+    :param mentions: people whom the text names are mentioned: ``@anna@example.com``, ``@head:Sales`` … Default False.
     :param bitrix24_conn_id: the Airflow connection. Default ``bitrix24_default``. Templated.
     :return: the id of the notification, as XCom.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
@@ -62,6 +64,8 @@ class NotifyOperator(DefersAtLimit):
         tag: str | None = None,
         sub_tag: str | None = None,
         attach: Blocks | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
         bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -73,11 +77,17 @@ class NotifyOperator(DefersAtLimit):
         self.tag = tag
         self.sub_tag = sub_tag
         self.attach = attach
+        self.markdown = markdown
+        self.mentions = mentions
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_user, user_id)
         # The same words as when the task runs.
-        notification_params(
-            1, message if is_known(message) else "x", type=type, attach=attach if is_known(attach) else None
+        check_notification(
+            message if is_known(message) else "x",
+            type=type,
+            attach=attach if is_known(attach) else None,
+            markdown=markdown,
+            mentions=mentions,
         )
 
     def execute(self, context: Context) -> int:
@@ -91,6 +101,8 @@ class NotifyOperator(DefersAtLimit):
                 tag=self.tag or _own_tag(context, self.user_id),
                 sub_tag=self.sub_tag,
                 attach=self.attach,
+                markdown=self.markdown,
+                mentions=self.mentions,
             )
             show_person(self, hook, self.user_id)
         self.log.info("Sent notification %s to %s", notification, self.user_id)

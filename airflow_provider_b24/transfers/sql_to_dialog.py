@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 _FETCHED = 1000
 
 _EMPTY = ("send", "skip", "fail")
-_NO_ROWS = {"en": "The query returned no rows.", "ru": "Запрос не вернул строк."}
 
 
 @dataclass
@@ -66,6 +66,9 @@ class SqlToDialogOperator(DefersAtLimit):
     :param database: another than the connection's. Templated.
     :param title: stands in bold over the message. Templated.
     :param message: a text under the title, with BBCode. Templated.
+    :param markdown: title and text are Markdown. Default False: the title is plain, the text is BBCode.
+    :param mentions: people whom title and text name are mentioned: ``@anna@example.com``, ``@head:Sales`` … Default
+        False. Who can not be found stays as he is written.
     :param send_as: ``table``; ``file``; ``both``, which is a file with the first ten rows as text; or ``auto``
         (default): a table where it has at most 50 rows and is narrow enough for a chat, otherwise a file.
     :param file_name: of the file; its ending is the format: ``.csv`` (opens in Excel), ``.xlsx`` (needs ``openpyxl``)
@@ -102,6 +105,8 @@ class SqlToDialogOperator(DefersAtLimit):
         database: str | None = None,
         title: str | None = None,
         message: str | None = None,
+        markdown: bool = False,
+        mentions: bool = False,
         send_as: SendAs = "auto",
         file_name: str = "result.csv",
         empty: Literal["send", "skip", "fail"] = "send",
@@ -121,6 +126,8 @@ class SqlToDialogOperator(DefersAtLimit):
         self.database = database
         self.title = title
         self.message = message
+        self.markdown = markdown
+        self.mentions = mentions
         self.send_as = send_as
         self.file_name = file_name
         self.empty = empty
@@ -131,7 +138,7 @@ class SqlToDialogOperator(DefersAtLimit):
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_dialog_id, dialog_id)
         check_unless_template(check_table_name, file_name)
-        check_unless_template(check_file_text, message)
+        check_unless_template(partial(check_file_text, final=not (markdown or mentions)), message)
         language_of(language)
         check_send_as(send_as)
         if empty not in _EMPTY:
@@ -148,13 +155,24 @@ class SqlToDialogOperator(DefersAtLimit):
             self.slot_given_back(),
             no_vain_retries(),
         ):
+            from airflow_provider_b24.chat.table_message import heading
+
             # What can not work is better known before the query than after it.
             check_table_name(self.file_name)
             hook.get_conn()
             message_id = hook.recall(memory)
             if message_id is None:
                 with hook.typing(self.dialog_id, as_bot=self.as_bot) if self.typing else nullcontext():
-                    result = self._queried(folder)
+                    words = hook.get_conn().run(
+                        partial(
+                            heading,
+                            title=self.title,
+                            message=self.message,
+                            markdown=self.markdown,
+                            mentions=self.mentions,
+                        )
+                    )
+                    result = self._queried(folder, words)
                 if not result.count:
                     self._end_if_empty()
                 if result.path is not None:
@@ -172,12 +190,15 @@ class SqlToDialogOperator(DefersAtLimit):
             show_dialog(self, hook, self.dialog_id, message_id=message_id, as_bot=self.as_bot)
         return message_id
 
-    def _queried(self, folder: str) -> _Result:
-        """Run the query; where the result becomes a file, it is in this folder then."""
+    def _queried(self, folder: str, words: str = "") -> _Result:
+        """Run the query; where the result becomes a file, it is in this folder then.
+
+        :param words: over the table.
+        """
         found: list[_Result] = []
 
         def take(cursor: Any) -> list[Any]:
-            result = self._taken(cursor, folder)
+            result = self._taken(cursor, folder, words)
             if result is not None:
                 found[:] = [result]
             # What is returned, some hooks make tuples of.
@@ -201,9 +222,9 @@ class SqlToDialogOperator(DefersAtLimit):
             setattr(hook, "database" if hook.conn_type == "postgres" else "schema", self.database)
         return hook
 
-    def _taken(self, cursor: Any, folder: str) -> _Result | None:
+    def _taken(self, cursor: Any, folder: str, words: str) -> _Result | None:
         """What a cursor has, read while the database is connected; None after a statement that returns no rows."""
-        from airflow_provider_b24.chat.table_message import MOST_ROWS, in_message, too_much, with_file, worded
+        from airflow_provider_b24.chat.table_message import MOST_ROWS, in_message, nothing_in, too_much, with_file
         from airflow_provider_b24.chat.tables import table
 
         if getattr(cursor, "description", None) is None:
@@ -212,11 +233,11 @@ class SqlToDialogOperator(DefersAtLimit):
         rows = _fetched(cursor)
         most = _FETCHED if self.send_as == "table" else MOST_ROWS
         first = list(islice(rows, most + 1))
-        head = table(first, columns=columns, title=self.title, language=self.language)
+        head = table(first, columns=columns, language=self.language)
         if not first:
-            return _Result(worded(head, self.message, _NO_ROWS[self.language.lower()[:2]]))
+            return _Result(nothing_in(head, words))
         if self.send_as in ("auto", "table") and len(first) <= most:
-            found = in_message(head, self.message, large=self.send_as == "table")
+            found = in_message(head, words, large=self.send_as == "table")
             if found is not None:
                 return _Result(*found, count=len(first))
         if self.send_as == "table":
@@ -230,7 +251,7 @@ class SqlToDialogOperator(DefersAtLimit):
                 yield row
 
         write(path, columns, counted(), self.language)
-        text = with_file(head, self.message, count=count, shown=self.send_as == "both")
+        text = with_file(head, words, count=count, shown=self.send_as == "both")
         return _Result(text, count=count, path=path)
 
     def _end_if_empty(self) -> None:

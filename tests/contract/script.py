@@ -35,6 +35,7 @@ from tests.portal.alerts.contexts import of_dag, of_deadline, of_task
 CHAT = "chat2935"
 BLOCKS = [{"MESSAGE": "a"}]
 BUTTONS = [{"TEXT": "b", "LINK": "https://example.com/"}]
+WORDS: dict[str, Any] = {"message": "**text** for @anna@example.com", "markdown": True, "mentions": True}
 SAID: dict[str, Any] = {
     "message": "text",
     "attach": BLOCKS,
@@ -99,8 +100,8 @@ def operators(portal: FakePortal) -> None:
         run(DialogWritingOperator, **where, **({"status": "CALCULATING"} if as_bot else {}))
         run(DialogReadOperator, **where, message_id=first)
         run(DialogUnreadOperator, **where, message_id=first)
-        run(FileUploadOperator, **where, file=b"x", name="x.txt", message="text")
-        run(SqlToDialogOperator, **where, conn_id="warehouse", sql="SELECT 1 AS x", send_as="both")
+        run(FileUploadOperator, **where, file=b"x", name="x.txt", **WORDS)
+        run(SqlToDialogOperator, **where, conn_id="warehouse", sql="SELECT 1 AS x", send_as="both", **WORDS)
         report: Any = task.bitrix24_report(**where)(said)
         report().operator.execute(context())
     run(
@@ -112,7 +113,7 @@ def operators(portal: FakePortal) -> None:
     run(
         NotifyOperator,
         user_id="user:boris@example.com",
-        message="text",
+        **WORDS,
         type="SYSTEM",
         message_out="mail",
         tag="a",

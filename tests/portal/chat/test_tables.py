@@ -79,3 +79,28 @@ def test_an_answer_that_is_lost(portal, face, way, method):
     portal.faults.add(Fault("reset_after", method=method))
     message_id = face.send_table("chat2935", FEW, send_as=way)
     assert [message.id for message in portal.messages("chat2935")] == [message_id]
+
+
+@pytest.mark.parametrize("way", ["table", "both"])
+def test_title_and_text_may_be_markdown_and_mention_people(portal, face, way):
+    words = {"title": "Sales of **@anna@example.com** [b]", "message": "_today_, @boris@example.com"}
+    face.send_table("chat2935", FEW, **words, markdown=True, mentions=True, send_as=way)
+    face.send_table("chat2935", FEW, **words, mentions=True, send_as=way)
+    face.send_table("chat2935", FEW, **words, send_as=way)
+    anna, boris, zero = "[user=1]Anna Petrova[/user]", "[user=2]Boris Orlov[/user]", "\u200b"
+    for message, expected in zip(
+        portal.messages("chat2935"),
+        [
+            f"[b]Sales of {anna} [{zero}b][/b]\n[i]today[/i], {boris}",
+            f"[b]Sales of **@anna@example.com** [{zero}b][/b]\n_today_, {boris}",
+            f"[b]Sales of **@anna@example.com** [{zero}b][/b]\n_today_, @boris@example.com",
+        ],
+        strict=True,
+    ):
+        assert message.text.startswith(expected)
+        assert ("[code]" in message.text) == (way == "both")
+
+
+def test_a_text_that_is_none(face):
+    with pytest.raises(ConfigurationError, match="message is a int"):
+        face.send_table("chat2935", FEW, message=5)

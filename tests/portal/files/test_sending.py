@@ -269,3 +269,21 @@ def test_a_slow_file_does_not_hold_up_the_event_loop(portal):
 
     asyncio.run(play())
     assert files(portal) == [[("a.txt", b"text")]]
+
+
+def test_its_text_may_be_markdown_and_mention_people(face, portal):
+    words = {"markdown": True, "mentions": True}
+    face.send_file("chat2935", b"1", name="a.txt", message="**Revenue**, @anna@example.com [b]", **words)
+    face.send_file("chat2935", b"1", name="a.txt", message="**Revenue**, @anna@example.com [b]x[/b]")
+    first, second = portal.messages("chat2935")
+    assert first.text == "[b]Revenue[/b], [user=1]Anna Petrova[/user] [\u200bb]"
+    assert second.text == "**Revenue**, @anna@example.com [b]x[/b]"
+
+
+def test_how_long_its_text_is_counts_as_it_is_sent(face, portal):
+    face.send_file("chat2935", b"1", name="a.txt", message="x" * 19_990 + "&nbsp;" * 5, markdown=True)
+    (message,) = portal.messages("chat2935")
+    assert len(message.text) < 20_000
+    with pytest.raises(ConfigurationError, match=r"message has 3\d,\d+ characters.* put it into the file"):
+        face.send_file("chat2935", b"1", name="a.txt", message="*x* " * 4_000, markdown=True)
+    assert len(portal.messages("chat2935")) == 1

@@ -97,6 +97,15 @@ def test_what_is_rendered(dag):
     assert several.files == ["/data/a.csv", Path("/x")]
 
 
+def test_its_text_may_be_markdown_and_mention_people(portal, task):
+    words = {"markdown": True, "mentions": True}
+    upload(file=b"1", name="a.txt", message="**Revenue**, @anna@example.com", **words).execute(task)
+    (message,) = portal.messages("chat2935")
+    assert message.text == "[b]Revenue[/b], [user=1]Anna Petrova[/user]"
+    # How long it is then is known when the task runs.
+    upload(file="a", message="x" * 20_001, **words)
+
+
 def test_a_path_that_ends_like_a_script_is_a_path(dag):
     operator = upload(file="report.sql")
     operator.resolve_template_files()

@@ -26,9 +26,12 @@ def notification(**arguments):
         ({"user_id": None}, "user_id is None, which names no person"),
         ({"message": " "}, "message is empty"),
         ({"message": " ", "attach": [{"MESSAGE": "x"}]}, "A notification needs a text."),
-        ({"message": "x" * 20_001}, "20,001 characters"),
+        ({"message": "x" * 20_001}, "im.notify: message has 20,001 characters, and a notification has 20,000 at most."),
+        ({"message": "x" * 20_001}, "Notify of its beginning, and post the whole in a dialog: MessageAddOperator"),
+        ({"message": 5}, "im.notify: message is a int. A notification needs a text."),
         ({"type": "user"}, "type is 'user'. 'USER' comes from the account"),
-        ({"attach": 5}, "attach is a int"),
+        ({"attach": 5}, "im.notify: attach is a int"),
+        ({"message": " ", "markdown": True, "mentions": True}, "message is empty"),
     ],
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
@@ -54,6 +57,22 @@ def test_who_is_notified_by_whom(portal, context, sender, user_id, of):
     (sent,) = portal.company.notifications
     assert (sent.id, sent.text, (sent.author_id, sent.user_id)) == (number, "text", of)
     assert sent.params["MESSAGE_OUT"] == "for e-mail"
+
+
+def test_its_text_may_be_markdown_and_mention_people(portal, face, context):
+    words = {"message": "**12** left, @anna@example.com", "markdown": True, "mentions": True}
+    face.notify(2, **words)
+    notification(**words).execute(context)
+    assert [one.text for one in portal.company.notifications] == [
+        "[b]12[/b] left, [user=1]Anna Petrova[/user]",
+    ] * 2
+
+
+def test_how_long_it_is_counts_as_it_is_sent(portal, context):
+    notification(message="x" * 19_990 + "&nbsp;" * 5, markdown=True).execute(context)
+    with pytest.raises(AirflowFailException, match=r"im\.notify: message has 3\d,\d+ characters"):
+        notification(task_id="longer", message="*x* " * 4_000, markdown=True).execute(context)
+    assert len(portal.company.notifications) == 1
 
 
 def test_a_tag_replaces_the_earlier_one(portal, face):

@@ -162,6 +162,15 @@ def test_a_small_result_is_a_table(portal, context):
     ]
 
 
+@pytest.mark.parametrize("way", ["table", "file"])
+def test_title_and_text_may_be_markdown_and_mention_people(portal, context, way):
+    words = {"title": "Sales of **@anna@example.com**", "message": "_today_", "markdown": True, "mentions": True}
+    sent(**words, send_as=way).execute(context)
+    sent(NONE, **words, send_as=way).execute(context)
+    for message in portal.messages("chat2935"):
+        assert message.text.startswith("[b]Sales of [user=1]Anna Petrova[/user][/b]\n[i]today[/i]")
+
+
 def test_a_wide_result_is_a_table_in_letters_of_one_width(portal, context):
     sent("SELECT 1 AS a, 2 AS b, 3 AS c, 4 AS d, 5 AS e, 'x' AS f").execute(context)
     (message,) = portal.messages("chat2935")
