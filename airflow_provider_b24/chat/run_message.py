@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ PARTS = ("title", "bar", "text", "failure", "footer")
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 _AT_WORK = frozenset({"running", "deferred", "up_for_reschedule", "awaiting_input"})
+_TO_BEGIN = frozenset({"scheduled", "queued", "up_for_retry", "restarting"})
 
 _BAR = 10
 # How many names of tasks, and how many failures, are shown.
@@ -33,6 +34,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "tasks": "{done} of {tasks} tasks",
         "task": "{done} of {tasks} task",
         "now": "now: {names}",
+        "waiting": "waiting",
+        "waiting for": "waiting for {names}",
         "more": "and {number} more",
         "skipped": "{number} skipped",
         "again": "{task}: try {number} of {of} failed",
@@ -53,6 +56,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "tasks": "{done} из {tasks} задач",
         "task": "{done} из {tasks} задачи",
         "now": "сейчас: {names}",
+        "waiting": "ожидание",
+        "waiting for": "ожидание: {names}",
         "more": "и ещё {number}",
         "skipped": "пропущено: {number}",
         "again": "{task}: попытка {number} из {of} не удалась",
@@ -95,12 +100,14 @@ class Tasks:
     :ivar done: how many have finished, however they ended.
     :ivar skipped: how many of those were skipped.
     :ivar current: which are at work now, the parts of a mapped task together.
+    :ivar waiting: which are to begin next, as far as that is decided; likewise.
     """
 
     total: int = 0
     done: int = 0
     skipped: int = 0
     current: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, states: Mapping[str, str | None], task_ids: Iterable[str] = ()) -> Tasks:
@@ -110,17 +117,22 @@ class Tasks:
         """
         known = set(task_ids)
         seen = {key: str(state) if state is not None else "" for key, state in states.items() if state != "removed"}
-        current: dict[str, int] = {}
-        for key, state in seen.items():
-            if state in _AT_WORK:
-                head, _, number = key.rpartition("_")
-                name = head if key not in known and number.isdecimal() and head in known else key
-                current[name] = current.get(name, 0) + 1
+
+        def named(those: frozenset[str]) -> tuple[str, ...]:
+            names: dict[str, int] = {}
+            for key, state in seen.items():
+                if state in those:
+                    head, _, number = key.rpartition("_")
+                    name = head if key not in known and number.isdecimal() and head in known else key
+                    names[name] = names.get(name, 0) + 1
+            return tuple(name if number == 1 else f"{name} ×{number}" for name, number in names.items())
+
         return cls(
             len(seen),
             sum(state in FINISHED for state in seen.values()),
             sum(state == "skipped" for state in seen.values()),
-            tuple(name if number == 1 else f"{name} ×{number}" for name, number in current.items()),
+            named(_AT_WORK),
+            named(_TO_BEGIN),
         )
 
 
@@ -164,8 +176,8 @@ def values(view: RunView, language: str = "en") -> dict[str, Any]:
     """What a template may show; all that is not the DAG author's own is escaped.
 
     ``state``, ``reason``, ``dag``, ``run``, ``url``, ``done``, ``total``, ``skipped``, ``tasks`` (the names of those at
-    work), ``progress`` (0 to 1, or None), ``percent``, ``bar``, ``text``, ``duration``, ``failures`` (each with
-    ``task``, ``error``, ``try_number``, ``tries``, ``again``, ``log_url``).
+    work), ``waiting`` (of those to begin next), ``progress`` (0 to 1, or None), ``percent``, ``bar``, ``text``,
+    ``duration``, ``failures`` (each with ``task``, ``error``, ``try_number``, ``tries``, ``again``, ``log_url``).
     """
     share = _share(view)
     return {
@@ -177,7 +189,8 @@ def values(view: RunView, language: str = "en") -> dict[str, Any]:
         "done": view.tasks.done,
         "total": view.tasks.total,
         "skipped": view.tasks.skipped,
-        "tasks": _names(view, language),
+        "tasks": _names(view.tasks.current, language),
+        "waiting": _names(view.tasks.waiting, language),
         "progress": share,
         "percent": None if share is None else math.floor(100 * share + 1e-9),
         "bar": "" if share is None else bar(share),
@@ -244,15 +257,16 @@ def _bar_line(view: RunView, language: str) -> str:
         said.append(words["task" if one else "tasks"].format(done=tasks.done, tasks=tasks.total))
     if tasks.skipped:
         said.append(words["skipped"].format(number=tasks.skipped))
-    if tasks.current and view.state == "running":
-        said.append(words["now"].format(names=_names(view, language)))
+    if view.state == "running" and tasks.current:
+        said.append(words["now"].format(names=_names(tasks.current, language)))
+    elif view.state == "running" and tasks.done < tasks.total:
+        said.append(words["waiting for" if tasks.waiting else "waiting"].format(names=_names(tasks.waiting, language)))
     return " · ".join(said)
 
 
-def _names(view: RunView, language: str) -> str:
-    current = view.tasks.current
-    names = [escape(name) for name in current[:_MOST_NAMES]]
-    left = len(current) - len(names)
+def _names(tasks: Sequence[str], language: str) -> str:
+    names = [escape(name) for name in tasks[:_MOST_NAMES]]
+    left = len(tasks) - len(names)
     return ", ".join([*names, *([_WORDS[language]["more"].format(number=left)] if left else [])])
 
 

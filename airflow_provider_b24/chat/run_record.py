@@ -53,6 +53,7 @@ class Event:
 @dataclass(frozen=True)
 class _Known:
     life: int = 0
+    begun: bool = False
     ended: str = ""
     certain: bool = False
     at: float = 0.0
@@ -80,6 +81,10 @@ def add(known: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any] | N
 
 def _add(known: _Known, event: Event) -> dict[str, Any] | None:
     made = asdict(known)
+    by_task = bool(event.task) or event.progress is not None or event.text is not None
+    if known.begun and not by_task and not event.end and event.life <= known.life:
+        # That the run has begun is no news, and may come from where nobody knows how its tasks stand.
+        return None
     if known.ended:
         if event.life > known.life:
             made |= asdict(_Known())
@@ -89,6 +94,7 @@ def _add(known: _Known, event: Event) -> dict[str, Any] | None:
             reason = known.reason if known.certain else event.reason or known.reason
             return made | {"certain": known.certain or event.certain, "reason": reason}
     made["life"] = max(event.life, known.life)
+    made["begun"] = made["begun"] or by_task
     if event.started is not None:
         made["started"] = event.started
     if event.progress is not None:
@@ -118,11 +124,11 @@ def view_of(
     :param anew: whether the message is new, so that it shows by itself when the run has ended.
     """
     of = _known(known)
-    waiting = bool(tasks.total) and not tasks.current
+    begun = of.begun or tasks.current or tasks.done or not tasks.total
     return RunView(
         dag_id,
         run_id,
-        of.ended or ("queued" if waiting else "running"),
+        of.ended or ("running" if begun else "queued"),
         tasks,
         of.progress,
         of.text,

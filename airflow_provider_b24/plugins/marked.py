@@ -1,8 +1,8 @@
 """Listens for tasks with the param ``bitrix24_typing`` and for DAGs with a tag such as ``bitrix24:chat2935``.
 
-What happens to tasks is heard in their own processes; that the work waits for it is bounded, as with callbacks. How a
-run ends is heard in the scheduler's loop, or in the API server where a person has marked it. Nothing is done there but
-to put it into a queue; a thread takes it from there.
+What happens to tasks is heard in their own processes; that the work waits for it is bounded, as with callbacks. That a
+run begins or ends is heard in the scheduler's loop, or in the API server where a person has marked it. Nothing is done
+there but to put it into a queue; a thread takes it from there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARAM = "bitrix24_typing"
 # With the default connection, or with one that is named.
 TAG = re.compile(r"bitrix24(?:@(?P<connection>[^:]+))?:(?P<dialog>.+)")
 
-# How many ends of runs may wait to be told, and for how many seconds they are waited for when the process ends.
+# How many words about runs may wait to be told, and for how many seconds they are waited for when the process ends.
 _MOST_WAITING, _DRAIN_SECONDS = 200, 5.0
 
 _lit = ExitStack()
@@ -85,15 +85,21 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 
 
 @hookimpl
+def on_dag_run_running(dag_run: Any, msg: str) -> None:
+    """A run begins; called in the scheduler's loop."""
+    _note(dag_run=dag_run, reason=None)
+
+
+@hookimpl
 def on_dag_run_success(dag_run: Any, msg: str) -> None:
     """A run has succeeded; called in the scheduler's loop."""
-    _note_end(dag_run=dag_run, reason="success")
+    _note(dag_run=dag_run, reason="success")
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run has failed; called in the scheduler's loop."""
-    _note_end(dag_run=dag_run, reason=msg or "failed")
+    _note(dag_run=dag_run, reason=msg or "failed")
 
 
 @hookimpl
@@ -111,7 +117,7 @@ def before_stopping(component: Any) -> None:
     """A part of Airflow ends; a task also where it is deferred."""
     _lit.close()
     if not _is_task(component):
-        ends.drain(_DRAIN_SECONDS)
+        outbox.drain(_DRAIN_SECONDS)
 
 
 def marks_of(tags: Iterable[str]) -> list[tuple[str | None, str]]:
@@ -164,13 +170,16 @@ def _tell(task_instance: Any, error: Any) -> None:
 
 
 @quiet
-def _note_end(dag_run: Any, reason: str) -> None:
-    """Have a thread tell the messages about a run that it has ended."""
+def _note(dag_run: Any, reason: str | None) -> None:
+    """Have a thread tell the messages about a run that it has begun (no reason) or ended."""
     marks = marks_of(getattr(getattr(dag_run, "dag", None), "tags", None) or ())
     if marks:
         names = ("dag_id", "run_id", "start_date", "end_date", "clear_number")
         facts = {name: getattr(dag_run, name, None) for name in names}
-        ends.put(marks, {"dag_run": facts, "reason": reason})
+        if reason is None:
+            outbox.put(marks, {"dag_run": facts}, needed=False)
+        else:
+            outbox.put(marks, {"dag_run": facts, "reason": reason})
 
 
 def _message(connection: str | None, dialog_id: str) -> RunMessage:
@@ -189,10 +198,10 @@ def _is_task(component: Any) -> bool:
     return type(component).__name__ == "TaskRunnerMarker"
 
 
-class Ends:
-    """Ends of runs that are to be told, and the thread that tells them.
+class Outbox:
+    """What is to be told of runs, and the thread that tells it.
 
-    :param most: how many may wait; more are not told.
+    :param most: how much may wait; more is not told.
     """
 
     def __init__(self, most: int = _MOST_WAITING, tell: Callable[..., Any] = _message) -> None:
@@ -201,12 +210,17 @@ class Ends:
         self._pid = 0
         self._waiting: queue.Queue[tuple[list[tuple[str | None, str]], dict[str, Any]]] = queue.Queue(most)
 
-    def put(self, marks: list[tuple[str | None, str]], context: dict[str, Any]) -> None:
-        """Take up the end of a run; returns at once."""
+    def put(self, marks: list[tuple[str | None, str]], context: dict[str, Any], *, needed: bool = True) -> None:
+        """Take up what has happened to a run; returns at once.
+
+        :param needed: otherwise it is left out where half of what may wait does.
+        """
         if self._pid != os.getpid():
             # A process that was forked has not the thread.
             self._pid, self._waiting = os.getpid(), queue.Queue(self._most)
             threading.Thread(target=self._work, args=(self._waiting,), name="bitrix24-listener", daemon=True).start()
+        if not needed and self._waiting.qsize() >= self._most // 2:
+            return
         try:
             self._waiting.put_nowait((marks, context))
         except queue.Full:
@@ -225,11 +239,11 @@ class Ends:
                 self._one(mark=mark, context=context)
             waiting.task_done()
 
-    def _one(self, **end: Any) -> None:
+    def _one(self, **word: Any) -> None:
         def tell(mark: tuple[str | None, str], context: dict[str, Any]) -> None:
             self._tell(*mark)(context)
 
-        quiet(tell)(**end)
+        quiet(tell)(**word)
 
 
-ends = Ends()
+outbox = Outbox()

@@ -117,12 +117,30 @@ def test_a_run_from_its_first_task_to_its_end(portal, begin):
     run.task("load", "running")
     assert only(portal)[:2] == ["▶️ [b]weekly[/b] is running", "▱▱▱▱▱▱▱▱▱▱ 0 % · 0 of 2 tasks · now: load"]
     run.task("load", "success")
-    assert only(portal)[:2] == ["🕓 [b]weekly[/b] is queued", "▰▰▰▰▰▱▱▱▱▱ 50 % · 1 of 2 tasks"]
+    assert only(portal)[:2] == ["▶️ [b]weekly[/b] is running", "▰▰▰▰▰▱▱▱▱▱ 50 % · 1 of 2 tasks · waiting"]
     run.task("post", "running")
     run.task("post", "success")
     run.message(run.end("success", "success"))
     assert only(portal)[0].startswith("✅ [b]weekly[/b] is done in ")
     assert "1 of 2" not in only(portal)[1]
+
+
+def test_it_is_queued_until_something_has_begun(portal, begin):
+    run = begin()
+    run.message({"dag": run.dag, "dag_run": run.run(start_date=None)})
+    assert only(portal)[:2] == ["🕓 [b]weekly[/b] is queued", "▱▱▱▱▱▱▱▱▱▱ 0 % · 0 of 2 tasks"]
+    run.task("load", "up_for_retry", ValueError("first"))
+    assert only(portal)[:2] == ["▶️ [b]weekly[/b] is running", "▱▱▱▱▱▱▱▱▱▱ 0 % · 0 of 2 tasks · waiting for load"]
+
+
+def test_that_the_run_has_begun_takes_nothing_away(portal, begin):
+    """The scheduler does not know how the tasks stand, and is heard after the first of them."""
+    run = begin()
+    run.task("load", "running")
+    shown = texts(portal)
+    run.message.states = {}
+    run.message({"dag_run": {"dag_id": "weekly", "run_id": run.run_id, "start_date": BEGAN, "clear_number": 0}})
+    assert texts(portal) == shown
 
 
 def test_a_run_that_fails_after_a_retry(portal, begin):

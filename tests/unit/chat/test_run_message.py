@@ -68,6 +68,21 @@ Reading [b]deals[/b]
         "✅ [b]weekly[/b] is done in 1 min\n1 of 1 task\nmanual__1",
         "✅ [b]weekly[/b]: готово за 1 мин\n1 из 1 задачи\nmanual__1",
     ),
+    "waiting": (
+        RunView("weekly", "manual__1", "running", Tasks(4, 2, waiting=("load", "post"))),
+        "▶️ [b]weekly[/b] is running\n▰▰▰▰▰▱▱▱▱▱ 50 % · 2 of 4 tasks · waiting for load, post\nmanual__1",
+        "▶️ [b]weekly[/b] выполняется\n▰▰▰▰▰▱▱▱▱▱ 50 % · 2 из 4 задач · ожидание: load, post\nmanual__1",
+    ),
+    "waiting for what is not known": (
+        RunView("weekly", "manual__1", "running", Tasks(4, 2)),
+        "▶️ [b]weekly[/b] is running\n▰▰▰▰▰▱▱▱▱▱ 50 % · 2 of 4 tasks · waiting\nmanual__1",
+        "▶️ [b]weekly[/b] выполняется\n▰▰▰▰▰▱▱▱▱▱ 50 % · 2 из 4 задач · ожидание\nmanual__1",
+    ),
+    "all tasks done": (
+        RunView("weekly", "manual__1", "running", Tasks(11, 11)),
+        "▶️ [b]weekly[/b] is running\n▰▰▰▰▰▰▰▰▰▰ 100 % · 11 of 11 tasks\nmanual__1",
+        "▶️ [b]weekly[/b] выполняется\n▰▰▰▰▰▰▰▰▰▰ 100 % · 11 из 11 задач\nmanual__1",
+    ),
     "queued": (
         RunView("weekly", "manual__1", "queued", Tasks(11)),
         "🕓 [b]weekly[/b] is queued\n▱▱▱▱▱▱▱▱▱▱ 0 % · 0 of 11 tasks\nmanual__1",
@@ -103,7 +118,7 @@ def test_words_of_others_are_shown_as_they_are():
 
 def test_progress_that_somebody_tells_goes_before_the_tasks():
     view = RunView("d", "r", "running", Tasks(4, 1), progress=0.999)
-    assert parts(view)["bar"] == "▰▰▰▰▰▰▰▰▰▱ 99 % · 1 of 4 tasks"
+    assert parts(view)["bar"] == "▰▰▰▰▰▰▰▰▰▱ 99 % · 1 of 4 tasks · waiting"
     assert parts(RunView("d", "r", "running", progress=7))["bar"] == "▰▰▰▰▰▰▰▰▰▰ 100 %"
     assert parts(RunView("d", "r", "running"))["bar"] == ""
 
@@ -147,8 +162,9 @@ def test_bars(share, shown):
 
 def test_states_are_summed_up():
     states = {"plan": "success", "load_0": "running", "load_1": "deferred", "load_2": "skipped", "post_1": "running"}
+    states |= {"load_3": "queued", "load_4": "up_for_retry"}
     tasks = Tasks.of({**states, "end": None, "gone": "removed"}, ["plan", "load", "post_1", "end"])
-    assert tasks == Tasks(6, 2, 1, ("load ×2", "post_1"))
+    assert tasks == Tasks(8, 2, 1, ("load ×2", "post_1"), ("load ×2",))
 
 
 def test_both_languages_say_the_same_things():

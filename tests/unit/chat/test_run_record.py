@@ -86,10 +86,25 @@ def test_words():
     assert view(after(WORD, Event(0, 12.0, text=""))).text == ""
 
 
-def test_it_waits_where_no_task_is_at_work():
-    assert view(after(STARTED), Tasks(2, 1)).state == "queued"
-    assert view(after(STARTED), Tasks(2, 1, 0, ("a",))).state == "running"
-    assert view(after(STARTED)).state == "running", "where the tasks are not known"
+BEGUN = Event(0, 9.0, started=5.0)
+
+
+def test_it_is_queued_until_a_task_has_begun():
+    assert view(after(BEGUN), Tasks(2)).state == "queued"
+    assert view(after(BEGUN), Tasks(2, 1)).state == "running"
+    assert view(after(BEGUN), Tasks(2, current=("a",))).state == "running"
+    assert view(after(STARTED), Tasks(2)).state == "running"
+    assert view(after(WORD), Tasks(2)).state == "running"
+    assert view(after(BEGUN)).state == "running", "where the tasks are not known"
+
+
+def test_that_the_run_has_begun_is_no_news_once_a_task_has():
+    assert add(after(BEGUN), [BEGUN]) is not None
+    assert add(after(BEGUN, STARTED), [BEGUN]) is None
+    assert add(after(STARTED, OVER), [BEGUN]) is None
+    again = add(after(STARTED, OVER), [Event(1, 30.0, started=29.0)])
+    assert again is not None
+    assert not is_ended(again)
 
 
 def test_what_was_kept_by_another_version():

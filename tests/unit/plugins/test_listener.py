@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_b24.plugins import marked
 from airflow_provider_b24.plugins.listener import Bitrix24ListenerPlugin
-from airflow_provider_b24.plugins.marked import Ends, marks_of, quiet
+from airflow_provider_b24.plugins.marked import Outbox, marks_of, quiet
 
 LOADED = """
 import sys
@@ -81,7 +81,7 @@ def test_the_scheduler_is_not_kept_waiting(caplog: pytest.LogCaptureFixture) -> 
 
         return tell
 
-    ends = Ends(2, message)
+    ends = Outbox(2, message)
     for number in range(5):
         ends.put([(None, "chat1")], {"reason": str(number)})
     assert told == []
@@ -100,7 +100,41 @@ def test_one_that_can_not_be_told_does_not_stop_the_others() -> None:
             raise RuntimeError("broken")
         return told.append
 
-    ends = Ends(9, message)
+    ends = Outbox(9, message)
     ends.put([(None, "chat1"), (None, "chat2")], {"reason": "success"})
     ends.drain(10)
     assert told == [{"reason": "success"}]
+
+
+def test_that_a_run_begins_is_told_before_that_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    outbox = Outbox(9, lambda connection, dialog_id: lambda context: told.append((dialog_id, context)))
+    monkeypatch.setattr(marked, "outbox", outbox)
+    facts = {"dag_id": "d", "run_id": "r", "start_date": None, "end_date": None, "clear_number": 0}
+    run = SimpleNamespace(dag=SimpleNamespace(tags=["bitrix24:chat1"]), **facts)
+    marked.on_dag_run_running(dag_run=run, msg="started")
+    marked.on_dag_run_success(dag_run=run, msg="success")
+    marked.on_dag_run_running(dag_run=SimpleNamespace(dag=SimpleNamespace(tags=["other"])), msg="started")
+    outbox.drain(10)
+    assert told == [("chat1", {"dag_run": facts}), ("chat1", {"dag_run": facts, "reason": "success"})]
+
+
+def test_beginnings_leave_room_for_ends() -> None:
+    """The first task posts the message if the scheduler does not; an end has nobody else who tells it."""
+    goes_on, told = threading.Event(), []
+
+    def message(connection: str | None, dialog_id: str) -> Any:
+        def tell(context: dict[str, Any]) -> None:
+            goes_on.wait(10)
+            told.append(context["name"])
+
+        return tell
+
+    outbox = Outbox(4, message)
+    for number in range(9):
+        outbox.put([(None, "chat1")], {"name": f"begins {number}"}, needed=False)
+    outbox.put([(None, "chat1")], {"name": "ends"})
+    goes_on.set()
+    outbox.drain(10)
+    assert told[-1] == "ends"
+    assert len(told) <= 4
