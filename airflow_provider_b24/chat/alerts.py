@@ -34,6 +34,8 @@ MOST_LINES = 60
 _CLOSED = "."
 # After so many seconds nobody is under way with a delivery any more.
 _SETTLED = 600.0
+# How long it is known that an event was told, in seconds, and how many such events and claims of one task are kept.
+_TOLD_LASTS, _MOST_TOLD, _MOST_CLAIMS = 86_400.0, 500, 50
 
 # What is different in every run: numbers, addresses, identifiers.
 _CHANGING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\d+", re.IGNORECASE)
@@ -232,6 +234,70 @@ def with_failure(record: Record, event: Event, episode: Episode, signature: str)
     newest = sorted(episodes, key=lambda name: (name == signature, episodes[name].first))[-_MOST_EPISODES:]
     failing = {**_mapping(record.get("failing")), str(event.map_index): [event.run_id, event.began]}
     return {**record, "episodes": {name: _json(episodes[name]) for name in newest}, "failing": failing}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Says in which message an event is told, whoever of its callbacks does it and whatever he knows of it.
+
+    :ivar episode: the id of what it is counted in.
+    :ivar error: what one of the callbacks knows of the exception.
+    """
+
+    episode: str
+    error: str = ""
+
+
+def claim_of(record: Record, key: str) -> Claim | None:
+    """Where an event is being told; None if nobody is about to."""
+    held = _mapping(record.get("claims")).get(key)
+    return Claim(str(held[1]), str(held[2])) if isinstance(held, list) and len(held) == 3 else None
+
+
+def with_claim(record: Record, event: Event, rules: Rules, now: float) -> Record:
+    """The record in which somebody is about to tell a failure: the first says where, all say what they know."""
+    if is_told(record, event.key):
+        return record
+    claims = dict(_mapping(record.get("claims")))
+    held = claim_of(record, event.key)
+    if held is None:
+        claims[event.key] = [now, episode_for(record, event, rules, now).id, event.error]
+    elif event.error and not held.error:
+        claims[event.key] = [now, held.episode, event.error]
+    return {**record, "claims": dict(list(claims.items())[-_MOST_CLAIMS:])}
+
+
+def is_told(record: Record, key: str) -> bool:
+    """Whether an event was told, or will be: then it is not to be told again."""
+    return key in _mapping(record.get("told"))
+
+
+def is_bare(record: Record, key: str) -> bool:
+    """Whether a failure was told by somebody who did not know the exception."""
+    return key in _mapping(record.get("bare"))
+
+
+def with_told(record: Record, key: str, now: float, *, bare: bool = False) -> Record:
+    """The record in which an event was told.
+
+    :param bare: that it was told without the exception.
+    """
+    told = {name: at for name, at in _mapping(record.get("told")).items() if _number(at) > now - _TOLD_LASTS}
+    without = {name: at for name, at in _mapping(record.get("bare")).items() if name in told}
+    if not bare:
+        without.pop(key, None)
+    elif key not in told:
+        without[key] = int(now)
+    told.setdefault(key, int(now))
+    claims = {name: held for name, held in _mapping(record.get("claims")).items() if name != key}
+    kept = dict(list(told.items())[-_MOST_TOLD:])
+    return {**record, "told": kept, "bare": dict(list(without.items())[-_MOST_CLAIMS:]), "claims": claims}
+
+
+def episode_with(record: Record, *, id: str = "", event: str = "") -> Episode | None:
+    """The episode that has this id, or in which this event is counted."""
+    found = (one for one in _episodes(record).values() if one.id == id or event in one.events)
+    return next(found, None)
 
 
 def with_success(record: Record, event: Event) -> Record:

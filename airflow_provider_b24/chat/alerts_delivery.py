@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_b24.chat import alerts
-from airflow_provider_b24.chat.alerts import Event, Record, Rules
+from airflow_provider_b24.chat.alerts import Episode, Event, Record, Rules
 from airflow_provider_b24.chat.alerts_text import Wording
 from airflow_provider_b24.chat.alerts_ways import ToDialog, ToPerson
 from airflow_provider_b24.chat.delivery import Memory, Store
@@ -31,7 +32,7 @@ BUDGET = 60.0
 PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
 # After this pause it is looked whether a change of a record is still there, and whether another failure came.
 _SETTLES, _LONGEST_SETTLES, _GATHERS = 0.3, 2.0, 1.0
-_MOST_MERGES = 6
+_MOST_MERGES = 10
 
 
 class StoreFailedError(Bitrix24Error):
@@ -146,7 +147,9 @@ def merge(peer: Peer, store: Store, key: str, change: Callable[[Record], Record]
             break
         yield Ask(lambda: store.__setitem__(key, changed))  # noqa: B023 - asked at once
         # Who has read it before writes it no later than this, where all are as slow as this one.
-        yield Wait(min(_LONGEST_SETTLES, max(_SETTLES, 2 * (peer.clock.monotonic() - began))))
+        settles = min(_LONGEST_SETTLES, max(_SETTLES, 2 * (peer.clock.monotonic() - began)))
+        # Those who write at the same moment do not go on in step.
+        yield Wait(settles * (1 + peer.jitter()))
     return changed
 
 
@@ -164,12 +167,16 @@ def _decided(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generat
     night = None if desk.rules.quiet is None else desk.rules.quiet.night(now)
     if desk.rules.quiet is not None and night is None:
         yield from _tell_held(peer, desk, store, now)
+    known = yield from _record(store, desk.record_key(event))
+    if alerts.is_told(known, event.key):
+        return (yield from _Teller(peer, desk, store, event, now, night).say_why(known))
     lines: list[str] = []
     total = 0
     if desk.rules.digest and event.kind == "failure":
         line = partial(alerts.with_line, group=event.attempt, key=event.key, line=desk.wording.line(event))
         record = yield from merge(peer, store, desk.digest_key(event), line)
         if not alerts.is_closed(record, event.attempt):
+            yield from _Teller(peer, desk, store, event, now, night).note()
             return "collected for the message about the run"
     elif desk.rules.digest and event.kind in ("dag_failure", "dag_success"):
         lines, total = yield from _collected(peer, desk, store, event)
@@ -233,47 +240,102 @@ class _Teller:
             return held
 
         yield from merge(self.peer, self.store, self.desk.key("held"), change)
+        yield from self.note()
         return "held back until the quiet hours are over"
 
     def single(self) -> Generator[Step, Any, str]:
         """Tell what happens once."""
         key = self.desk.key("event", self.event.key)
         message = yield from self._send(self._text(), key, tag=key)
-        yield from self._merge(lambda record: record)
+        yield from self.note()
         return f"sent as {message}"
+
+    def note(self) -> Generator[Step, Any, Record]:
+        """Keep that it was told, or will be."""
+        return (yield from self._merge(lambda record: alerts.with_told(record, self.event.key, self.now)))
 
     def failure(self) -> Generator[Step, Any, str]:
         """Tell a failure, or count it where it is told already."""
-        rules, event = self.desk.rules, self.event
-        signature = alerts.signature_of(event, rules)
-        record = yield from _record(self.store, self._about)
-        episode = alerts.episode_for(record, event, rules, self.now)
-        if event.key in episode.events:
-            return "told before"
+        event = self.event
+        record, is_news = yield from self._claim()
+        claim = alerts.claim_of(record, event.key)
+        if claim is None:
+            return (yield from self.say_why(record, is_news=is_news))
+        # Another callback about the same event may know more, or less.
+        said = replace(self, event=replace(event, error=event.error or claim.error))
+        signature = claim.episode.partition(".")[0]
+        episode = alerts.episode_with(record, id=claim.episode) or Episode(claim.episode, self.now)
         tag = self.desk.key("failure", event.about, signature)
         if not episode.message:
-            name = self.desk.key("failure", event.about, episode.id)
-            message = yield from self._send(self._text(), name, tag=tag)
+            message = yield from self._send(said._text(), self._name(episode), tag=tag)
             episode = replace(episode, message=message)
-        record = yield from self._merge(lambda held: alerts.with_failure(held, event, episode, signature))
-        if not _is_counted(record, event, rules, self.now):
+
+        def counting(held: Record) -> Record:
+            held = alerts.with_failure(held, event, episode, signature)
+            return alerts.with_told(held, event.key, self.now, bare=not said.event.error)
+
+        record = yield from self._merge(counting)
+        counted = alerts.episode_with(record, id=episode.id) or episode
+        if len(counted.events) > 1:
+            # Many parts of a task fail at once: the last of them to be counted tells the number.
+            yield Wait(_GATHERS)
+            record = yield from self._merge(counting)
+            counted = alerts.episode_with(record, id=episode.id) or episode
+            if counted.events and counted.events[-1] != event.key:
+                return f"counted in {counted.message}"
+        elif not is_news:
             return f"sent as {episode.message}"
-        # Many parts of a task fail at once: the last of them to be counted tells the number.
-        yield Wait(_GATHERS)
-        record = yield from self._merge(lambda held: alerts.with_failure(held, event, episode, signature))
-        counted = alerts.episode_for(record, event, rules, self.now)
-        if counted.events and counted.events[-1] != event.key:
-            return f"counted in {counted.message}"
-        text = self._text(count=counted.count, last=counted.last)
+        text = said._text(count=counted.count, last=counted.last)
         try:
             message = yield from self.desk.way.change(self.peer, counted.message, text, tag=tag)
         except (NotEditableError, NotFoundError):
+            if len(counted.events) <= 1:
+                return f"sent as {episode.message}"
             # The time in which it may be edited is over, or it was deleted.
             message = yield from self._send(text, self.desk.key("failure", event.about, event.key), tag=tag)
         if message != counted.message:
             moved = replace(counted, message=message)
             yield from self._merge(lambda held: alerts.with_failure(held, event, moved, signature))
         return f"counted in {message}: {counted.count} times"
+
+    def say_why(self, record: Record, *, is_news: bool = False) -> Generator[Step, Any, str]:
+        """Add the exception to what was told before, if that was by a callback that did not know it."""
+        if not self.event.error or not (is_news or alerts.is_bare(record, self.event.key)):
+            return "told before"
+        episode = alerts.episode_with(record, event=self.event.key)
+        if episode is not None and episode.message and len(episode.events) == 1:
+            tag = self.desk.key("failure", self.event.about, episode.id.partition(".")[0])
+            # Without it the message is true as well.
+            with suppress(NotEditableError, NotFoundError):
+                yield from self.desk.way.change(self.peer, episode.message, self._text(), tag=tag)
+        yield from self.note()
+        return "told before; with the exception now"
+
+    def _claim(self) -> Generator[Step, Any, tuple[Record, bool]]:
+        """Say that a failure is about to be told: the record, and whether nobody before knew the exception."""
+        event = self.event
+        is_news = False
+
+        def claiming(held: Record) -> Record:
+            nonlocal is_news
+            before = alerts.claim_of(held, event.key)
+            is_news = is_news or (before is not None and bool(event.error) and not before.error)
+            held = alerts.with_claim(held, event, self.desk.rules, self.now)
+            claim = alerts.claim_of(held, event.key)
+            if claim is None or not self.desk.way.keeps_entries:
+                return held
+            episode = alerts.episode_with(held, id=claim.episode) or Episode(claim.episode, self.now)
+            return held if episode.message else alerts.with_entry(held, self._name(episode), self.now)
+
+        yield from self._merge(claiming)
+        # By then whoever begins at the same moment, and knows another exception, has seen it or is seen.
+        yield Wait(_GATHERS)
+        record = yield from self._merge(claiming)
+        return record, is_news
+
+    def _name(self, episode: Episode) -> str:
+        """Of the delivery of its message."""
+        return self.desk.key("failure", self.event.about, episode.id)
 
     def over(self) -> Generator[Step, Any, str]:
         """Tell that it succeeds again, if it was failing."""
@@ -297,7 +359,12 @@ class _Teller:
             told = f"recovered, sent as {message}"
         over = [episode for _, episode in episodes]
         turn = alerts.turn_of(record)
-        yield from self._merge(lambda held: alerts.without_episodes(held, over, turn))
+
+        def ending(held: Record) -> Record:
+            held = alerts.without_episodes(held, over, turn)
+            return alerts.with_told(held, event.key, self.now)
+
+        yield from self._merge(ending)
         return told
 
     @property
@@ -324,11 +391,6 @@ class _Teller:
     @property
     def _title(self) -> Record:
         return {"about": self.event.about}
-
-
-def _is_counted(record: Record, event: Event, rules: Rules, now: float) -> bool:
-    """Whether others are in the same message."""
-    return len(alerts.episode_for(record, event, rules, now).events) > 1
 
 
 def _tell_held(peer: Peer, desk: Desk, store: AlertStore, now: float) -> Generator[Step, Any, None]:

@@ -219,9 +219,13 @@ def marked(held: Record, number: int) -> Record:
 
 
 class Host:
-    """Has a clock, like a peer."""
+    """Has a clock and an even hand, like a peer."""
 
     clock = FakeClock()
+
+    @staticmethod
+    def jitter():
+        return 0.5
 
 
 @given(st.lists(st.lists(st.floats(0, 0.1), min_size=60, max_size=60), min_size=2, max_size=4), st.randoms())
