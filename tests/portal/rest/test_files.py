@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import threading
 import tracemalloc
+from contextlib import suppress
 from functools import partial
 from io import BytesIO, RawIOBase
 from typing import Any
@@ -63,7 +64,9 @@ class Sink(Scripted):
             buffer = memoryview(bytearray(1 << 16))
             while self.received < length and (count := stream.readinto(buffer[: length - self.received])):
                 self.received += count
-        sock.sendall(ok({"messageId": 5}).encode())
+        # Who has given up in the midst is gone.
+        with suppress(ConnectionError):
+            sock.sendall(ok({"messageId": 5}).encode())
         sock.close()
 
 
