@@ -7,7 +7,7 @@ import datetime as dt
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -279,15 +279,32 @@ def _named(rows: Any) -> tuple[list[Any] | None, list[tuple[Any, ...]], bool]:
     found = list(rows)
     first: Any = found[0] if found else None
     if isinstance(first, Mapping):
+        _check_alike(found, "mapping", lambda row: isinstance(row, Mapping))
         names = list(dict.fromkeys(key for row in found for key in row))
         return names, [tuple(row.get(name) for name in names) for row in found], False
     if dataclasses.is_dataclass(first):
+        _check_alike(found, type(first).__name__, lambda row: isinstance(row, type(first)))
         names = [field.name for field in dataclasses.fields(first)]
         return names, [tuple(getattr(row, name) for name in names) for row in found], True
+    sequences = isinstance(first, Sequence) and not isinstance(first, (str, bytes))
+    if sequences:
+        _check_alike(found, "sequence", lambda row: isinstance(row, Sequence) and not isinstance(row, (str, bytes)))
     if hasattr(first, "_fields"):
         return list(first._fields), [tuple(row) for row in found], True
-    sequences = isinstance(first, Sequence) and not isinstance(first, (str, bytes))
     return None, [tuple(row) if sequences else (row,) for row in found], True
+
+
+def _check_alike(rows: Sequence[Any], kind: str, is_one: Callable[[Any], bool]) -> None:
+    """Refuse a row that is nothing like the first.
+
+    :param kind: what the first one is.
+    """
+    for number, row in enumerate(rows, 1):
+        if not is_one(row):
+            raise ConfigurationError(
+                f"row {number} is a {type(row).__name__}, and the first one is a {kind}",
+                advice="Give rows of one kind.",
+            )
 
 
 def _chosen(columns: Columns) -> list[tuple[Any, str]]:

@@ -5,15 +5,17 @@ Tables and figures are known by the library that they come from, which is there 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from io import BytesIO
 from typing import Any
 
 from airflow_provider_b24.chat.files import File, check_file_name
+from airflow_provider_b24.chat.table_files import no_raw_errors
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 _TABLES = (".csv", ".xlsx", ".parquet")
@@ -94,7 +96,9 @@ def file_of(source: Any, name: str | None = None) -> File:
     assert writer is not None
     default, endings, write = writer
     buffer = BytesIO()
-    write(_ending(name, default, endings), buffer)
+    ending = _ending(name, default, endings)
+    with no_raw_errors(ending) if ending in _TABLES else nullcontext():
+        write(ending, buffer)
     return File.of_bytes(name or default, buffer.getvalue())
 
 
@@ -183,11 +187,38 @@ def _write_pandas(table: Any, ending: str, buffer: BytesIO) -> None:
     elif ending == ".xlsx":
         with _needs("openpyxl"):
             table = table.to_frame() if table.ndim == 1 else table
-            table.to_excel(buffer, index=not numbered)
+            _without_zones(table).to_excel(buffer, index=not numbered)
     else:
         with _needs("pyarrow"):
             table = table.to_frame() if table.ndim == 1 else table
             table.to_parquet(buffer)
+
+
+def _without_zones(table: Any) -> Any:
+    """A dataframe with its moments that have a time zone as text, for Excel knows none."""
+
+    def is_aware(value: Any) -> bool:
+        if isinstance(value, tuple):
+            return any(map(is_aware, value))
+        return isinstance(value, dt.datetime) and value.tzinfo is not None
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(plain, value))
+        return value.isoformat(sep=" ") if is_aware(value) else value
+
+    table = table.copy(deep=False)
+    for place, kind in enumerate(table.dtypes):
+        if getattr(kind, "tz", None) is not None or str(kind) == "object":
+            column = table.iloc[:, place].astype(object)
+            if any(map(is_aware, column)):
+                table.isetitem(place, column.map(plain))
+    for axis in ("index", "columns"):
+        # Of several levels, each is a tuple.
+        labels = getattr(table, axis)
+        if any(map(is_aware, labels)):
+            setattr(table, axis, labels.map(plain).set_names(labels.names))
+    return table
 
 
 def _write_polars(table: Any, ending: str, buffer: BytesIO) -> None:

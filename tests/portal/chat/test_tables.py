@@ -101,6 +101,16 @@ def test_title_and_text_may_be_markdown_and_mention_people(portal, face, way):
         assert ("[code]" in message.text) == (way == "both")
 
 
+@pytest.mark.parametrize("way", ["x.xlsx", "x.parquet"])
+def test_a_dataframe_with_time_zones_as_a_file(portal, face, way):
+    import pandas
+
+    frame = pandas.DataFrame({"t": pandas.to_datetime(["2026-01-31T10:00Z", None]), "n": [10**30, 1]})
+    face.send_table("chat2935", frame, send_as="file", file_name=way)
+    (message,) = portal.messages("chat2935")
+    assert content(portal, message).name == way
+
+
 def test_a_text_that_is_none(face):
     with pytest.raises(ConfigurationError, match="message is a int"):
         face.send_table("chat2935", FEW, message=5)

@@ -57,12 +57,14 @@ def test_xlsx(tmp_path: Path) -> None:
 
     moment = dt.datetime(2026, 1, 31, 5)
     row = (1, "=1+1", Decimal("0.10"), moment, moment.replace(tzinfo=dt.timezone.utc), None, True, float("nan"))
+    row += (dt.time(1, tzinfo=dt.timezone.utc), float("inf"), Decimal("1E+400"), "a\ud800")
     more = ("a\x00b", 10**18, Decimal("1.00000000000000001"), uuid.UUID(int=5), [1])
-    write(str(tmp_path / "x.xlsx"), [*"abcdefghijklm"], [(*row, *more)])
+    write(str(tmp_path / "x.xlsx"), [*"abcdefghijklmnopq"], [(*row, *more)])
     (heading, cells) = openpyxl.load_workbook(tmp_path / "x.xlsx").active.iter_rows()
-    assert "".join(cell.value for cell in heading) == "abcdefghijklm"
+    assert "".join(cell.value for cell in heading) == "abcdefghijklmnopq"
     assert [cell.value for cell in cells] == [
         *(1, "=1+1", 0.1, moment, "2026-01-31 05:00:00+00:00", None, True, None),
+        *("01:00:00+00:00", "inf", "1E+400", "a\\ud800"),
         *("ab", str(10**18), "1.00000000000000001", str(uuid.UUID(int=5)), "[1]"),
     ]
     # a text, not a formula
@@ -84,3 +86,62 @@ def test_parquet(tmp_path: Path) -> None:
         {"a": 1, "b": Decimal("0.10")},
         {"a": None, "b": None},
     ]
+
+
+MOMENT = dt.datetime(2026, 1, 31, 5, tzinfo=dt.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([10**30, 1], ["1000000000000000000000000000000", "1"]),
+        ([1, "x", 2.5, None, True], ["1", "x", "2.5", None, "True"]),
+        (["x", 1], ["x", "1"]),
+        ([MOMENT, "x", MOMENT.date(), MOMENT.timetz()], [str(MOMENT), "x", "2026-01-31", "05:00:00+00:00"]),
+        ([Decimal("1E+400"), b"\x00\x01"], ["1E+400", "0001"]),
+        ([Decimal("1.50"), "x"], ["1.50", "x"]),
+        ([2**60 + 1, 0.5], [str(2**60 + 1), "0.5"]),
+        ([{1}, "a\ud800"], ["{1}", "a\\ud800"]),
+    ],
+    ids=range(8),
+)
+def test_a_column_that_parquet_has_no_type_for_is_text(tmp_path: Path, values: list, written: list) -> None:
+    from pyarrow import parquet
+
+    write(str(tmp_path / "x.parquet"), ["a", "b"], [(value, 1) for value in values])
+    table = parquet.read_table(tmp_path / "x.parquet")
+    assert table.column("a").to_pylist() == written
+    assert str(table.schema.field("b").type) == "int64"
+
+
+def test_rows_that_are_shorter_than_others(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write(str(tmp_path / "x.parquet"), ["a", "b", "c"], [(1,), (2, "x")])
+    assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == [
+        {"a": 1, "b": None, "c": None},
+        {"a": 2, "b": "x", "c": None},
+    ]
+
+
+def test_what_a_library_can_not_write_is_no_raw_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import parquet
+
+    def write_table(*_):
+        raise RuntimeError("some\nwords")
+
+    monkeypatch.setattr(parquet, "write_table", write_table)
+    words = r"^the table can not be written as \.parquet: RuntimeError: some words\. Change the type"
+    with pytest.raises(FileError, match=words) as caught:
+        write(str(tmp_path / "x.parquet"), ["a"], [(1,)])
+    assert caught.value.permanent
+
+
+def test_what_the_rows_raise_is_theirs(tmp_path: Path) -> None:
+    def rows():
+        yield (1,)
+        raise ZeroDivisionError
+
+    for ending in ("csv", "xlsx", "parquet"):
+        with pytest.raises(ZeroDivisionError):
+            write(str(tmp_path / f"x.{ending}"), ["a"], rows())

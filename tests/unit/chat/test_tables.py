@@ -315,11 +315,17 @@ def test_short_rows_are_filled() -> None:
         ("text", {}, "rows is a str"),
         (5, {}, "rows is a int"),
         ([{"a": 1}], {"columns": ["b", "a"]}, "columns has 'b', and the rows have a"),
+        ([{"a": 1}, 5], {}, "row 2 is a int, and the first one is a mapping. Give rows of one kind."),
+        ([{"a": 1}, {"a": 2}, None], {}, "row 3 is a NoneType, and the first one is a mapping"),
+        ([(1, 2), 5], {}, "row 2 is a int, and the first one is a sequence"),
+        ([[1], "ab"], {}, "row 2 is a str, and the first one is a sequence"),
+        ([Point(1, 2), 5], {}, "row 2 is a int, and the first one is a sequence"),
+        ([Deal("a", 1), (1, 2)], {}, "row 2 is a tuple, and the first one is a Deal"),
         ([(1, 2)], {"columns": ["a"]}, "a row has 2 values, and there are 1 columns"),
         ([{"a": 1}], {"columns": "a"}, "columns is a text"),
         ([], {"language": "de"}, "language is 'de'"),
     ],
-    ids=range(6),
+    ids=range(12),
 )
 def test_what_is_no_table_is_refused(rows: Any, options: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):

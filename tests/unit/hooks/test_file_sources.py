@@ -3,6 +3,7 @@ large."""
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import io
 import sys
@@ -97,6 +98,55 @@ def test_an_index_that_says_something():
     series = pandas.Series([5, 7], index=pandas.Index(["a", "b"], name="key"), name="sum")
     assert content(file_of(series)) == b"\xef\xbb\xbfkey,sum\na,5\nb,7\n"
     assert zipfile.is_zipfile(io.BytesIO(content(file_of(series, "a.xlsx"))))
+
+
+MOMENT = dt.datetime(2026, 1, 31, 5, tzinfo=dt.timezone.utc)
+SHOWN = "2026-01-31 05:00:00+00:00"
+
+
+@pytest.mark.parametrize("kind", ["moments", "objects", "index", "several levels", "names", "series", "pyarrow"])
+def test_excel_knows_no_time_zones(kind):
+    import openpyxl
+    import pandas
+    import pyarrow
+
+    levels = pandas.MultiIndex.from_tuples([(MOMENT, 1), (MOMENT, 2)], names=["t", "n"])
+    made, written = {
+        "moments": (lambda: pandas.DataFrame({"t": [None, MOMENT]}), [("t",), (None,), (SHOWN,)]),
+        "objects": (
+            lambda: pandas.DataFrame({"t": [MOMENT, "x", 5], "n": [1, 2, 3]}),
+            [("t", "n"), (SHOWN, 1), ("x", 2), (5, 3)],
+        ),
+        "index": (
+            lambda: pandas.DataFrame({"a": [5]}, index=pandas.Index([MOMENT], name="t")),
+            [("t", "a"), (SHOWN, 5)],
+        ),
+        "several levels": (
+            lambda: pandas.DataFrame({"a": [5, 6]}, index=levels),
+            [("t", "n", "a"), (SHOWN, 1, 5), (None, 2, 6)],
+        ),
+        "names": (lambda: pandas.DataFrame([[5]], columns=[MOMENT]), [(SHOWN,), (5,)]),
+        "series": (lambda: pandas.Series([MOMENT], name="t"), [("t",), (SHOWN,)]),
+        "pyarrow": (lambda: pyarrow.table({"t": [MOMENT]}), [("t",), (SHOWN,)]),
+    }[kind]
+    table = made()
+    before = repr(table)
+    sheet = openpyxl.load_workbook(io.BytesIO(content(file_of(table, "a.xlsx")))).active
+    assert list(sheet.values) == written
+    assert repr(table) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.parquet", r"as \.parquet: Arrow\w+: .*Conversion failed for column c with type"), ("a.xlsx", r"as \.xlsx: ")],
+)
+def test_what_a_library_can_not_write_names_the_format_and_is_not_tried_again(name, words):
+    import pandas
+
+    values = [1 + 2j] if name == "a.parquet" else [dt.time(1, tzinfo=dt.timezone.utc)]
+    with pytest.raises(FileError, match=words) as caught:
+        file_of(pandas.DataFrame({"c": values}), name)
+    assert caught.value.permanent
 
 
 @pytest.mark.parametrize(("library", "needs"), [("pandas", "openpyxl"), ("polars", "xlsxwriter")])
