@@ -77,7 +77,7 @@ def test_marks_are_enough(scenes: dict[str, Scene]) -> None:
 
 
 def test_a_run_that_a_person_has_marked(scenes: dict[str, Scene]) -> None:
-    """The API server tells of its end."""
+    """The scheduler tells that it begins, although no task does; the API server tells of its end."""
     scene = scenes["stopped"]
     until_it_shows(scene, "2", "▶️ [b]living_stopped[/b] is running")
     scene.run.mark_run("failed")

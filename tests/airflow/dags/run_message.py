@@ -62,8 +62,8 @@ with DAG("living_marked", schedule=None, tags=["bitrix24:4", "bitrix24:sales", "
 
 with DAG("living_stopped", schedule=None, tags=["bitrix24@by_url:2"]):
 
-    @task
-    def goes_on():
-        time.sleep(90)
+    @task(pool="a pool that there is not")
+    def never_begins():
+        return None
 
-    goes_on()
+    never_begins()
