@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -151,6 +151,11 @@ class Quiet:
         if minute >= self.start:
             return (local.date() + dt.timedelta(days=1)).isoformat()
         return local.date().isoformat() if minute < self.end else None
+
+    def is_over(self, night: str, now: float) -> bool:
+        """Whether the hours that end on this day are over."""
+        end = dt.datetime.fromisoformat(night) + dt.timedelta(minutes=self.end)
+        return end.replace(tzinfo=self.zone).timestamp() <= now
 
     def __str__(self) -> str:
         return "–".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (self.start, self.end))
@@ -383,6 +388,25 @@ def lines_of(record: Record, group: str) -> tuple[list[str], int]:
     """The lines that are kept of a group, and how many there were in all."""
     lines = _mapping(record.get(group))
     return [str(line) for line in lines.values() if line], len(lines) - (_CLOSED in lines)
+
+
+def gathered(record: Record, is_over: Callable[[str], bool]) -> Record:
+    """The record with the groups that are over as batches, named by what is in them: no line is added to one."""
+    found: Record = {}
+    for group, lines in record.items():
+        gathers = lines and not is_batch(group) and is_over(group)
+        found[f"{group}/{digest(*sorted(_mapping(lines)))[:12]}" if gathers else group] = lines
+    return found
+
+
+def is_batch(group: str) -> bool:
+    """Whether a group is a batch."""
+    return "/" in group
+
+
+def night_of(group: str) -> str:
+    """The group that a batch was made of; the group itself where it is none."""
+    return group.partition("/")[0]
 
 
 def without_group(record: Record, group: str) -> Record:

@@ -6,22 +6,29 @@ What is known of earlier alerts is read from a store and written to it; every me
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_b24.chat import alerts
-from airflow_provider_b24.chat.alerts import Episode, Event, Record, Rules
-from airflow_provider_b24.chat.alerts_text import Wording
-from airflow_provider_b24.chat.alerts_ways import ToDialog, ToPerson
-from airflow_provider_b24.chat.delivery import Memory, Store
+from airflow_provider_b24.chat.alerts import Episode, Event, Record
+from airflow_provider_b24.chat.alerts_desk import (
+    AlertStore,
+    Desk,
+    StoreFailedError,
+    merge,
+    merge_and_tidy,
+    record_of,
+    send_once,
+)
+from airflow_provider_b24.chat.alerts_held import hold, leave, tell_held
+from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.rest.errors import Bitrix24Error, NotEditableError, NotFoundError, OutcomeUnknownError
 from airflow_provider_b24.rest.peer import Patience, Peer
-from airflow_provider_b24.rest.steps import Ask, Send, Step, Wait
+from airflow_provider_b24.rest.steps import Send, Step, Wait
 
 log = logging.getLogger(__name__)
 
@@ -30,65 +37,10 @@ T = TypeVar("T")
 # A callback delays whoever runs it: a worker, the dag-processor, a triggerer. In seconds.
 BUDGET = 60.0
 PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
-# After this pause it is looked whether a change of a record is still there, and whether another failure came.
-_SETTLES, _LONGEST_SETTLES, _GATHERS = 0.3, 2.0, 1.0
-_MOST_MERGES = 10
-
-
-class StoreFailedError(Bitrix24Error):
-    """What is known of earlier alerts could not be read or written."""
-
-    permanent = False
-
-
-class AlertStore(Store, Protocol):
-    """A store that can forget. It fails with a :class:`StoreFailedError`."""
-
-    def forget(self, key: str, /) -> None:
-        """Forget a value, if there is one."""
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where alerts are decided: what is wanted, how it is said, where it goes, and what is known.
-
-    :ivar place: tells this target from others.
-    :ivar store: shared by all tasks and callbacks; None where there is none.
-    :ivar alone: without such a store, what is kept of this one event.
-    """
-
-    rules: Rules
-    wording: Wording
-    way: ToDialog | ToPerson
-    place: str
-    store: AlertStore | None
-    alone: Memory | None = None
-
-    def key(self, *parts: object) -> str:
-        """A name in the store."""
-        return f"bitrix24_alerts_{alerts.digest(self.place, *parts)[:32]}"
-
-    def record_key(self, event: Event) -> str:
-        """Of what is known of a task or DAG."""
-        return self.key("about", event.about)
-
-    def digest_key(self, event: Event) -> str:
-        """Of what tasks have left to the messages about their runs."""
-        return self.key("digest", event.dag_id)
-
-    def nothing_to_say(self, event: Event) -> bool:
-        """Whether a success follows no failure; read from the store, without the portal."""
-        if event.kind not in ("success", "dag_success") or self.rules.successes:
-            return False
-        if self.store is None:
-            return True
-        if self.rules.quiet is not None and self.store.get(self.key("held")):
-            return False
-        collected = self.store.get(self.digest_key(event)) if self.rules.digest and not event.task_id else None
-        if isinstance(collected, dict) and alerts.lines_of(collected, event.attempt)[1]:
-            return False
-        record = self.store.get(self.record_key(event))
-        return not isinstance(record, dict) or not record.get("episodes")
+# After this pause it is looked whether another failure came.
+_GATHERS = 1.0
+# The pause before it is sent again, doubled each time; and how long another try should have.
+_FIRST_PAUSE, _ENOUGH = 1.0, 10.0
 
 
 def alert(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
@@ -98,7 +50,13 @@ def alert(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
     :raises OutcomeUnknownError: if it may or may not have been told.
     :raises Bitrix24Error: if it was not told.
     """
-    return (yield from within(peer, _told(peer, desk, event), BUDGET))
+    try:
+        return (yield from within(peer, _told(peer, desk, event), BUDGET))
+    except Bitrix24Error as error:
+        if desk.store is not None and not error.permanent and not error.effect_unknown:
+            with suppress(StoreFailedError):
+                yield from leave(peer, desk, desk.store, event)
+        raise
 
 
 def within(peer: Peer, conversation: Generator[Step, Any, T], seconds: float) -> Generator[Step, Any, T]:
@@ -132,28 +90,23 @@ def within(peer: Peer, conversation: Generator[Step, Any, T], seconds: float) ->
         conversation.close()
 
 
-def merge(peer: Peer, store: Store, key: str, change: Callable[[Record], Record]) -> Generator[Step, Any, Record]:
-    """Change a record that others may be writing at the same time.
-
-    :param change: what is to become of it; applied again, it changes nothing.
-    :return: the record with the change.
-    """
-    changed: Record = {}
-    for _ in range(_MOST_MERGES):
-        began = peer.clock.monotonic()
-        held = yield from _record(store, key)
-        changed = change(copy.deepcopy(held))
-        if changed == held:
-            break
-        yield Ask(lambda: store.__setitem__(key, changed))  # noqa: B023 - asked at once
-        # Who has read it before writes it no later than this, where all are as slow as this one.
-        settles = min(_LONGEST_SETTLES, max(_SETTLES, 2 * (peer.clock.monotonic() - began)))
-        # Those who write at the same moment do not go on in step.
-        yield Wait(settles * (1 + peer.jitter()))
-    return changed
-
-
 def _told(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
+    """Try until it is told, as long as there is time and it is certain that nothing was sent twice."""
+    end = peer.clock.monotonic() + BUDGET - _ENOUGH
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return (yield from _tried(peer, desk, event))
+        except Bitrix24Error as error:
+            wait = max(pause, error.retry_after or 0.0)
+            if error.permanent or error.effect_unknown or peer.clock.monotonic() + wait > end:
+                raise
+            log.info("An alert is sent again in %.0f s: %s", wait, error)
+        yield Wait(wait)
+        pause *= 2
+
+
+def _tried(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
     if desk.store is not None:
         try:
             return (yield from _decided(peer, desk, desk.store, event))
@@ -165,9 +118,8 @@ def _told(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
 def _decided(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Generator[Step, Any, str]:
     now = peer.clock.time()
     night = None if desk.rules.quiet is None else desk.rules.quiet.night(now)
-    if desk.rules.quiet is not None and night is None:
-        yield from _tell_held(peer, desk, store, now)
-    known = yield from _record(store, desk.record_key(event))
+    yield from tell_held(peer, desk, store, now)
+    known = yield from record_of(store, desk.record_key(event))
     if alerts.is_told(known, event.key):
         return (yield from _Teller(peer, desk, store, event, now, night).say_why(known))
     lines: list[str] = []
@@ -200,7 +152,7 @@ def _collected(peer: Peer, desk: Desk, store: AlertStore, event: Event) -> Gener
     if event.kind == "dag_failure":
         # A task is known to have failed before its callback is called: the run may be told of first.
         yield Wait(_GATHERS)
-    record = yield from _record(store, desk.digest_key(event))
+    record = yield from record_of(store, desk.digest_key(event))
     if event.kind == "dag_failure" or alerts.lines_of(record, event.attempt)[1]:
         record = yield from merge(peer, store, desk.digest_key(event), partial(alerts.closed, group=event.attempt))
     return alerts.lines_of(record, event.attempt)
@@ -230,16 +182,7 @@ class _Teller:
     def hold(self, *, well: bool = False) -> Generator[Step, Any, str]:
         """Keep it until the quiet hours are over."""
         assert self.night is not None
-        night = self.night
-        said = [(self.event.key, self.desk.wording.line(self.event, well=well, timed=True))]
-        said += [(f"{self.event.key}{number}", f"• {line}") for number, line in enumerate(self.lines)]
-
-        def change(held: Record) -> Record:
-            for key, line in said:
-                held = alerts.with_line(held, night, key, line)
-            return held
-
-        yield from merge(self.peer, self.store, self.desk.key("held"), change)
+        yield from hold(self.peer, self.desk, self.store, self.event, night=self.night, lines=self.lines, well=well)
         yield from self.note()
         return "held back until the quiet hours are over"
 
@@ -340,7 +283,7 @@ class _Teller:
     def over(self) -> Generator[Step, Any, str]:
         """Tell that it succeeds again, if it was failing."""
         event = self.event
-        record = yield from _record(self.store, self._about)
+        record = yield from record_of(self.store, self._about)
         if record.get("episodes"):
             record = yield from self._merge(lambda held: alerts.with_success(held, event))
         episodes = alerts.recovered(record)
@@ -376,14 +319,14 @@ class _Teller:
 
     def _send(self, text: str, key: str, *, tag: str, reply_id: int | None = None) -> Generator[Step, Any, int]:
         return (
-            yield from _send_once(
+            yield from send_once(
                 self.peer, self.desk, self.store, self._about, text, key=key, now=self.now, tag=tag, reply_id=reply_id
             )
         )
 
     def _merge(self, change: Callable[[Record], Record]) -> Generator[Step, Any, Record]:
         return (
-            yield from _merge_and_tidy(
+            yield from merge_and_tidy(
                 self.peer, self.store, self._about, lambda held: change({**held, **self._title}), self.now
             )
         )
@@ -391,52 +334,6 @@ class _Teller:
     @property
     def _title(self) -> Record:
         return {"about": self.event.about}
-
-
-def _tell_held(peer: Peer, desk: Desk, store: AlertStore, now: float) -> Generator[Step, Any, None]:
-    """Tell what quiet hours that are over have held back: one message for each night."""
-    record = yield from _record(store, desk.key("held"))
-    for night in sorted(record):
-        lines, total = alerts.lines_of(record, night)
-        key = desk.key("night", night)
-        if total:
-            text = desk.wording.held(desk.rules.quiet, lines, total)
-            yield from _send_once(peer, desk, store, desk.key("nights"), text, key=key, now=now, tag=key)
-        yield from merge(peer, store, desk.key("held"), partial(alerts.without_group, group=night))
-
-
-def _send_once(
-    peer: Peer,
-    desk: Desk,
-    store: AlertStore,
-    record_key: str,
-    text: str,
-    *,
-    key: str,
-    now: float,
-    tag: str,
-    reply_id: int | None = None,
-) -> Generator[Step, Any, int]:
-    """Send what several may want to send at the same moment.
-
-    :param record_key: of the record that has the names of deliveries, to be forgotten some time.
-    :param key: of the delivery.
-    """
-    if desk.way.keeps_entries:
-        yield from _merge_and_tidy(peer, store, record_key, partial(alerts.with_entry, key=key, at=now), now)
-    memory = Memory(store, key, lasting=True, seed=key, crowded=True)
-    return (yield from desk.way.send(peer, text, memory=memory, tag=tag, reply_id=reply_id))
-
-
-def _merge_and_tidy(
-    peer: Peer, store: AlertStore, key: str, change: Callable[[Record], Record], now: float
-) -> Generator[Step, Any, Record]:
-    """Change a record, and forget deliveries in it that are long over."""
-    record = yield from merge(peer, store, key, change)
-    if gone := alerts.settled(record, now):
-        yield Ask(lambda: [(store.forget(name), store.forget(f"{name}/claim")) for name in gone])  # type: ignore[func-returns-value]
-        record = yield from merge(peer, store, key, lambda held: alerts.without_entries(held, gone))
-    return record
 
 
 def _without_store(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
@@ -448,8 +345,3 @@ def _without_store(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any,
     memory = desk.alone or Memory()
     message = yield from desk.way.send(peer, desk.wording.alert(event), memory=memory, tag=desk.key("event", event.key))
     return f"sent as {message}"
-
-
-def _record(store: Store, key: str) -> Generator[Step, Any, Record]:
-    held = yield Ask(lambda: store.get(key))
-    return held if isinstance(held, dict) else {}

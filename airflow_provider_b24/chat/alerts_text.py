@@ -42,6 +42,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "tasks": "Failed tasks: {}",
         "more": "and {} more",
         "held": "Held back in the quiet hours {}: {}",
+        "unsent": "Could not be told in time: {}",
         "log": "Log",
         "run_link": "Run",
         "decide": "Decide",
@@ -70,6 +71,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "tasks": "Задач со сбоем: {}",
         "more": "и ещё {}",
         "held": "Задержано в тихие часы {}: {}",
+        "unsent": "Не удалось сообщить вовремя: {}",
         "log": "Журнал",
         "run_link": "Запуск",
         "decide": "Решить",
@@ -125,8 +127,9 @@ class Wording:
         return "\n".join(part for part in (*parts, self._links(event)) if part)
 
     def held(self, hours: object, lines: Sequence[str], total: int) -> str:
-        """What quiet hours have held back."""
-        title = f"{SIGNS['info']} [B]{self._word('held').format(hours, total)}[/B]"
+        """What quiet hours have held back; without hours, what the portal was not there for."""
+        words = self._word("held").format(hours, total) if hours else self._word("unsent").format(total)
+        title = f"{SIGNS['info']} [B]{words}[/B]"
         return "\n".join([title, *self._lines(lines, total)])
 
     def line(self, event: Event, *, well: bool = False, timed: bool = False) -> str:

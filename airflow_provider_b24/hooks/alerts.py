@@ -29,7 +29,7 @@ class AlertVariables:
 
     @staticmethod
     def _asked(question: Any, key: str, *values: Any) -> Any:
-        from airflow_provider_b24.chat.alerts_delivery import StoreFailedError
+        from airflow_provider_b24.chat.alerts_desk import StoreFailedError
 
         try:
             return question(key.replace("/", "_"), *values)

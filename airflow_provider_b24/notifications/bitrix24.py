@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_b24.chat.alerts import Event, Rules
-    from airflow_provider_b24.chat.alerts_delivery import Desk
+    from airflow_provider_b24.chat.alerts_desk import Desk
     from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.steps import Step
 
@@ -174,7 +174,7 @@ class Bitrix24Notifier(BaseNotifier):
 
     def _asked(self, context: Context) -> tuple[Event | None, Desk]:
         """What has happened, if it is to be told, and where that is decided; before the connection is read."""
-        from airflow_provider_b24.chat.alerts_delivery import Desk
+        from airflow_provider_b24.chat.alerts_desk import Desk
         from airflow_provider_b24.chat.alerts_text import Wording
         from airflow_provider_b24.chat.alerts_ways import ToDialog, ToPerson
         from airflow_provider_b24.hooks.alerts import alert_store

@@ -166,9 +166,10 @@ def test_a_success_of_others_is_no_recovery(portal, tell):
     assert len(texts(portal)) == 2
 
 
-def test_a_success_costs_one_look(portal, tell, variables):
+def test_a_success_costs_two_looks(portal, tell, variables):
+    """At what is known of the task, and at what could not be sent."""
     tell(of_task(state="success"))
-    assert variables.asked == ["Get"]
+    assert variables.asked == ["Get", "Get"]
     assert portal.calls == []
 
 
@@ -200,6 +201,95 @@ def test_quiet_hours(portal, tell, clock):
     assert lines[2].startswith("14:30 ❌ DAG failed: sales — a task failed")
     assert lines[3].startswith("14:30 ⚠ Deadline missed: sales")
     assert "RuntimeError: second" in second
+
+
+def test_quiet_hours_of_others(portal, tell, clock):
+    """Two notifiers of one dialog: each tells what its own hours have held back, when they are over."""
+    noon, night = (
+        {"quiet": ("14:00", "15:00"), "timezone": "UTC"},
+        # It is 19:30 there.
+        {"quiet": ("14:00", "20:00"), "timezone": "Asia/Yekaterinburg"},
+    )
+    tell(failure("first", task_id="one"), **noon)
+    tell(failure("second", task_id="two"), **night)
+    tell(failure("awake", task_id="three"), quiet=("03:00", "04:00"), timezone="UTC")
+    assert [text.split("\n")[1] for text in texts(portal)] == ["RuntimeError: awake"]
+    clock.now += 0.6 * HOUR
+    for quiet in (noon, noon, night, night):
+        tell(of_task(state="success", task_id="any"), **quiet)
+    held = texts(portal)[1:]
+    assert [text.split("\n")[0] for text in held] == [
+        "ℹ [B]Held back in the quiet hours 14:00–15:00: 1[/B]",
+        "ℹ [B]Held back in the quiet hours 14:00–20:00: 1[/B]",
+    ]
+    assert ["first" in held[0], "second" in held[1]] == [True, True]
+
+
+def test_what_is_held_back_while_it_is_told(portal, tell, clock, variables, monkeypatch):
+    """Its clock is late, or it took its time: it is neither lost nor told twice."""
+    quiet = {"quiet": ("14:00", "15:00"), "timezone": "UTC"}
+    tell(failure("first", task_id="one"), **quiet)
+    clock.now += 0.6 * HOUR
+    told: list[str] = []
+
+    def slowly(text):
+        if not told and "Held back" in text:
+            told.append(text)
+            clock.now -= 0.6 * HOUR
+            called(failure("second", task_id="two"), **quiet)
+            clock.now += 0.6 * HOUR
+        return text
+
+    monkeypatch.setattr("airflow_provider_b24.chat.alerts_ways.beginning", lambda text, most: slowly(text))
+    for _ in range(3):
+        tell(of_task(state="success", task_id="any"), **quiet)
+    first, second = texts(portal)
+    assert ["RuntimeError: first" in first, "RuntimeError: second" in first] == [True, False]
+    assert ["RuntimeError: first" in second, "RuntimeError: second" in second] == [False, True]
+
+
+def test_an_outage_of_seconds(portal, tell, clock):
+    portal.faults.add(Fault("html_502", "*", times=9))
+    began = clock.now
+    for _ in range(2):
+        tell(failure())
+    assert len(texts(portal)) == 1
+    assert 5 < clock.now - began < 60
+
+
+def test_an_outage_that_lasts(portal, tell, clock, variables):
+    options = {"digest": True, "timezone": "UTC"}
+    with DAG("sales", on_failure_callback=Bitrix24Notifier(CHAT, digest=True)) as dag:
+        pass
+    tell({**failure("collected", task_id="part"), "dag": dag}, **options)
+    portal.faults.add(Fault("html_502", "*", times=None))
+    for context in ({**of_dag(), "dag": dag}, failure("not sent")):
+        began = clock.now
+        with pytest.raises(Bitrix24Error, match="502"):
+            tell({**context, "dag": dag if "reason" in context else None}, **options)
+        assert 30 < clock.now - began < 65
+    portal.faults.clear()
+    for _ in range(2):
+        # The second callback of one of them, and one of another task.
+        tell(failure("not sent"))
+        tell(of_task(state="success", task_id="any"))
+    (text,) = texts(portal)
+    lines = text.split("\n")
+    assert lines[0] == "ℹ [B]Could not be told in time: 3[/B]"
+    assert lines[1].startswith("14:30 ❌ DAG failed: sales — ")
+    assert lines[2].startswith("• ❌ Task failed: sales.part — RuntimeError: collected [URL=")
+    assert lines[3].startswith("14:30 ❌ Task failed: sales.load — RuntimeError: not sent [URL=")
+
+
+def test_a_recovery_during_an_outage(portal, tell):
+    tell(failure())
+    portal.faults.add(Fault("html_502", "*", times=None))
+    with pytest.raises(Bitrix24Error):
+        tell(of_task(state="success", run_id="2"))
+    portal.faults.clear()
+    for _ in range(2):
+        tell(of_task(state="success", run_id="3"))
+    assert [line.split(":")[0] for line in first_lines(portal)] == ["❌ [B]Task failed", "✅ [B]Recovered"]
 
 
 def test_a_digest_of_a_run(portal, tell):

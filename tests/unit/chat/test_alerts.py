@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.chat import alerts
 from airflow_provider_b24.chat.alerts import MOST_EVENTS, Event, Quiet, Record, Rules
-from airflow_provider_b24.chat.alerts_delivery import merge
+from airflow_provider_b24.chat.alerts_desk import merge
 from airflow_provider_b24.chat.alerts_text import Wording
 from airflow_provider_b24.rest.steps import Ask, Wait
 from tests.unit.rest.clocks import FakeClock

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.chat import alerts
 from airflow_provider_b24.chat.alerts import Event, Rules
-from airflow_provider_b24.chat.alerts_delivery import Desk, alert
+from airflow_provider_b24.chat.alerts_delivery import alert
+from airflow_provider_b24.chat.alerts_desk import Desk
 from airflow_provider_b24.chat.alerts_text import Wording
 from airflow_provider_b24.chat.alerts_ways import ToDialog
 from tests.unit.chat.dialog import Dialog, Editable, Kept, Killed, Side, run
