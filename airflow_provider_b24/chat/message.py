@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # The portal cuts a longer text without a word (chat-bots-v2, entities.md).
 LONGEST_TEXT = 20_000
 
+_LISTS = {"ATTACH": "BLOCKS", "KEYBOARD": "BUTTONS", "MENU": "ITEMS"}
+
 Blocks = Mapping[str, Any] | Sequence[Any]
 
 
@@ -289,7 +291,12 @@ def check_blocks(name: str, value: object, method: str = "im.message.add") -> ob
         with suppress(ValueError, RecursionError):
             value = json.loads(value)
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))):
-        return value
+        inner = value.get(_LISTS.get(name, ""), []) if isinstance(value, Mapping) else value
+        items = inner if isinstance(inner, (list, tuple)) else []
+        wrong = next((type(one).__name__ for one in items if not isinstance(one, Mapping)), None)
+        if wrong is None:
+            return value
+        problem = f"a list with a {wrong}, and a block is a mapping"
     raise ConfigurationError(
         f"{name.lower()} is {problem}",
         method=method,

@@ -16,7 +16,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
-from airflow_provider_b24.operators.arguments import check_unless_template, seconds
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, seconds
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class Bitrix24ReportOperator(DecoratedOperator, PythonOperator, DefersAtLimit):
         )
         self.dialog_id = dialog_id
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
+        check_switches(markdown=markdown, mentions=mentions, post_again_when_cleared=post_again_when_cleared)
         check_unless_template(check_dialog_id, dialog_id)
         self.interval = None if interval is None else check_interval(seconds(interval, "interval"))
         self.status = None if status is None else check_status(status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -24,6 +24,28 @@ def check_unless_template(check: Callable[..., object], value: Any, *names: str)
     """
     if is_known(value):
         check(value, *names)
+
+
+def are_known(values: Any) -> bool:
+    """Whether blocks are known while the DAG is parsed: a list of them, or a mapping with such a list."""
+    if isinstance(values, Mapping):
+        return all(map(are_known, values.values()))
+    return is_known(values) and (not isinstance(values, (list, tuple)) or all(map(is_known, values)))
+
+
+def check_switches(*, or_none: bool = False, **given: object) -> None:
+    """Refuse what is neither True nor False, of arguments that are not templated: any text counts as true.
+
+    :param or_none: whether they may be None as well.
+    :param given: the arguments by their names.
+    :raises ConfigurationError: naming the first.
+    """
+    for name, value in given.items():
+        if not isinstance(value, bool) and not (or_none and value is None):
+            raise ConfigurationError(
+                f"{name} is {value!r}",
+                advice=f"It is True{', False or None' if or_none else ' or False'}; and it can not be a template.",
+            )
 
 
 def seconds(value: dt.timedelta | float, argument: str) -> float:

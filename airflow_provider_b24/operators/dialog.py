@@ -12,7 +12,7 @@ from airflow_provider_b24.chat.signals import LONGEST
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, TaskLink, show, show_dialog, shown
-from airflow_provider_b24.operators.arguments import check_unless_template, seconds, task_ids
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, seconds, task_ids
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class DialogWritingOperator(DefersAtLimit):
     :param while_running: tasks of the same DAG, by id or as objects; mapped tasks are followed in all parts.
     :param interval: time between two signals, 2 to 24 seconds. Default 12, so that one lost leaves no gap.
     :param status: what a chat bot is shown to do: ``PROCESSING``, ``CALCULATING``, ``ANALYZING`` …; needs a
-        ``bot_id`` in the connection.
+        ``bot_id`` in the connection. Templated; an empty text is none.
     :param as_bot: True to type as the connection's bot, False as the account behind it. Default: as the bot where the
         connection has one.
     :param poll_interval: time between two looks at the watched tasks. Default 2 s.
     :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
     """
 
-    template_fields: Sequence[str] = ("dialog_id", "bitrix24_conn_id")
+    template_fields: Sequence[str] = ("dialog_id", "status", "bitrix24_conn_id")
     operator_extra_links = (ChatLink(), TaskLink(), DealLink())
     ui_color = "#d6f3fb"
 
@@ -77,6 +77,7 @@ class DialogWritingOperator(DefersAtLimit):
 
         self.dialog_id = dialog_id
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
         check_unless_template(check_dialog_id, dialog_id)
         if keep_for is not None and while_running is not None:
             raise ConfigurationError(
@@ -85,9 +86,11 @@ class DialogWritingOperator(DefersAtLimit):
         self.keep_for = None if keep_for is None else seconds(keep_for, "keep_for")
         self.while_running = None if while_running is None else task_ids(while_running, own=self.task_id)
         self.interval = check_interval(INTERVAL if interval is None else seconds(interval, "interval"))
-        self.status = None if status is None else check_status(status)
+        self.status = status
         self.as_bot = as_bot
-        check_who_shows(self.status, as_bot)
+        if status is not None:
+            check_unless_template(check_status, status)
+        check_who_shows(status, as_bot)
         self.poll_interval = max(1.0, seconds(poll_interval, "poll_interval"))
 
     def execute(self, context: Context) -> None:
@@ -95,13 +98,14 @@ class DialogWritingOperator(DefersAtLimit):
         if self.while_running is not None:
             self._check_graph()
         siblings = None
+        status = self._shown_status()
         with self.slot_given_back(), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             dialog_id = hook.dialog_id(self.dialog_id, as_bot=self.as_bot)
             if self.while_running is not None:
                 siblings = self._look(context)
             if siblings is None or siblings.working:
                 began = _now()
-                hook.send_typing(dialog_id, status=self.status, duration=self.keep_for, as_bot=self.as_bot)
+                hook.send_typing(dialog_id, status=status, duration=self.keep_for, as_bot=self.as_bot)
                 self.log.info("Typing in %s", dialog_id)
             show_dialog(self, hook, self.dialog_id, as_bot=self.as_bot)
             bot = hook.speaker(self.as_bot)
@@ -126,6 +130,13 @@ class DialogWritingOperator(DefersAtLimit):
         """
         show(self, addresses or {})
         self.log.info("Typing is over: %s further signals were sent", event.get("signals"))
+
+    def _shown_status(self) -> str | None:
+        """The status as the vendor writes it, once it is rendered."""
+        from airflow_provider_b24.chat.signals import check_status
+
+        with no_vain_retries():
+            return check_status(self.status) if self.status else None
 
     def _look(self, context: Context) -> Siblings | None:
         from airflow_provider_b24.triggers.siblings import can_look_from_trigger, look
@@ -169,7 +180,7 @@ class DialogWritingOperator(DefersAtLimit):
                 bitrix24_conn_id=self.bitrix24_conn_id,
                 dialog_id=dialog_id,
                 interval=self.interval,
-                status=self.status,
+                status=self._shown_status(),
                 as_bot=self.as_bot,
                 poll_interval=self.poll_interval,
                 **ending,
@@ -209,6 +220,7 @@ class DialogReadOperator(DefersAtLimit):
         self.message_id = message_id
         self.as_bot = as_bot
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
         check_unless_template(check_dialog_id, dialog_id)
         if message_id is not None:
             check_unless_template(check_message_id, message_id)

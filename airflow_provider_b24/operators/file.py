@@ -13,7 +13,7 @@ from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.file_sources import check_source, several
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -85,6 +85,8 @@ class FileUploadOperator(DefersAtLimit):
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
+        check_switches(markdown=markdown, mentions=mentions, post_again_when_cleared=post_again_when_cleared)
         check_unless_template(check_dialog_id, dialog_id)
         check_unless_template(partial(check_file_text, final=not (markdown or mentions)), message)
         if name is not None:

@@ -12,7 +12,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, TaskLink, show_dialog
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import are_known, check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
@@ -105,13 +105,16 @@ class MessageAddOperator(DefersAtLimit):
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
+        check_switches(system=system, url_preview=url_preview, markdown=markdown, mentions=mentions)
+        check_switches(post_again_when_cleared=post_again_when_cleared)
         check_unless_template(check_dialog_id, dialog_id)
         # The same words as when the task runs. What is not known yet is checked then: something right stands for it.
         check_message(
-            message if is_known(message) and is_known(attach) else "text",
-            attach=attach if is_known(attach) else None,
-            keyboard=keyboard if is_known(keyboard) else None,
-            menu=menu if is_known(menu) else None,
+            message if is_known(message) and are_known(attach) else "text",
+            attach=attach if are_known(attach) else None,
+            keyboard=keyboard if are_known(keyboard) else None,
+            menu=menu if are_known(menu) else None,
             reply_id=reply_id if is_known(reply_id) else None,
             as_bot=bool(as_bot),
             long_text=long_text,
@@ -219,14 +222,16 @@ class MessageUpdateOperator(DefersAtLimit):
         self.bitrix24_conn_id = bitrix24_conn_id
         if dialog_id is not None:
             check_unless_template(check_dialog_id, dialog_id)
+        check_switches(as_bot=as_bot, url_preview=url_preview, is_edited=is_edited, or_none=True)
+        check_switches(markdown=markdown, mentions=mentions, delete_if_empty=delete_if_empty)
         check = bot_update_fields if as_bot else update_params
         # What is not known yet is checked when the task runs; here something that can be right stands for it.
         check(
             message_id if is_known(message_id) else 1,
             message if is_known(message) and not (delete_if_empty or markdown or mentions) else "text",
-            attach=attach if is_known(attach) else "N",
-            keyboard=keyboard if is_known(keyboard) else "N",
-            menu=menu if is_known(menu) or as_bot else "N",
+            attach=attach if are_known(attach) else "N",
+            keyboard=keyboard if are_known(keyboard) else "N",
+            menu=menu if are_known(menu) or as_bot else "N",
             url_preview=url_preview,
             is_edited=is_edited,
         )
@@ -286,6 +291,7 @@ class MessageDeleteOperator(DefersAtLimit):
         self.dialog_id = dialog_id
         self.as_bot = as_bot
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
         check_unless_template(check_message_id, message_id)
         if dialog_id is not None:
             check_unless_template(check_dialog_id, dialog_id)
@@ -339,6 +345,7 @@ class MessageLikeOperator(DefersAtLimit):
         self.dialog_id = dialog_id
         self.as_bot = as_bot
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
         check_unless_template(check_message_id, message_id)
         if dialog_id is not None:
             check_unless_template(check_dialog_id, dialog_id)

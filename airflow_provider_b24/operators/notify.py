@@ -11,7 +11,7 @@ from airflow_provider_b24.chat.notification import check_notification, check_use
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import PersonLink, show_person
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import are_known, check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 
 if TYPE_CHECKING:
@@ -80,12 +80,13 @@ class NotifyOperator(DefersAtLimit):
         self.markdown = markdown
         self.mentions = mentions
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(markdown=markdown, mentions=mentions)
         check_unless_template(check_user, user_id)
         # The same words as when the task runs.
         check_notification(
             message if is_known(message) else "x",
             type=type,
-            attach=attach if is_known(attach) else None,
+            attach=attach if are_known(attach) else None,
             markdown=markdown,
             mentions=mentions,
         )

@@ -20,7 +20,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -136,6 +136,10 @@ class SqlToDialogOperator(DefersAtLimit):
         self.as_bot = as_bot
         self.post_again_when_cleared = post_again_when_cleared
         self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(as_bot=as_bot, or_none=True)
+        check_switches(markdown=markdown, mentions=mentions, typing=typing)
+        check_switches(post_again_when_cleared=post_again_when_cleared)
+        check_unless_template(_check_conn_id, conn_id)
         check_unless_template(check_dialog_id, dialog_id)
         check_unless_template(check_table_name, file_name)
         check_unless_template(partial(check_file_text, final=not (markdown or mentions)), message)
@@ -159,6 +163,7 @@ class SqlToDialogOperator(DefersAtLimit):
 
             # What can not work is better known before the query than after it.
             check_table_name(self.file_name)
+            _check_conn_id(self.conn_id)
             hook.get_conn()
             message_id = hook.recall(memory)
             if message_id is None:
@@ -262,6 +267,11 @@ class SqlToDialogOperator(DefersAtLimit):
         if self.empty == "skip":
             raise AirflowSkipException("The query returned no rows")
         raise AirflowException("The query returned no rows")
+
+
+def _check_conn_id(value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"conn_id is {value!r}", advice="Name the Airflow connection of the database.")
 
 
 def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:

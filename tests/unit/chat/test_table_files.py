@@ -56,7 +56,16 @@ def test_xlsx(tmp_path: Path) -> None:
     import openpyxl
 
     moment = dt.datetime(2026, 1, 31, 5)
-    row = (1, "=1+1", Decimal("0.10"), moment, moment.replace(tzinfo=dt.timezone.utc), None, True, float("nan"))
+    row: tuple[object, ...] = (
+        1,
+        "=1+1",
+        Decimal("0.10"),
+        moment,
+        moment.replace(tzinfo=dt.timezone.utc),
+        None,
+        True,
+        float("nan"),
+    )
     row += (dt.time(1, tzinfo=dt.timezone.utc), float("inf"), Decimal("1E+400"), "a\ud800")
     more = ("a\x00b", 10**18, Decimal("1.00000000000000001"), uuid.UUID(int=5), [1])
     write(str(tmp_path / "x.xlsx"), [*"abcdefghijklmnopq"], [(*row, *more)])

@@ -229,6 +229,9 @@ def test_what_can_not_work_fails_before_the_work(portal, run, arguments, words):
         ({"interval": dt.timedelta(seconds=1)}, "interval is 1.0"),
         ({"interval": "12"}, "interval is '12'"),
         ({"status": "DREAMING"}, "status is 'DREAMING'"),
+        ({"as_bot": "no"}, "as_bot is 'no'"),
+        ({"markdown": "no"}, "markdown is 'no'"),
+        ({"mentions": "no"}, "mentions is 'no'"),
     ],
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(dag, arguments, words):

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, TaskGroup, literal, task
 
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known, seconds, task_ids
+from airflow_provider_b24.operators.arguments import (
+    are_known,
+    check_switches,
+    check_unless_template,
+    is_known,
+    seconds,
+    task_ids,
+)
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -40,6 +47,25 @@ def test_only_what_is_known_is_checked():
     for value in ("chat5", 5, None, "{{ x }}"):
         check_unless_template(lambda *given: seen.append(given), value, "name")
     assert seen == [("chat5", "name"), (5, "name"), (None, "name")]
+
+
+def test_blocks_that_are_known_while_parsing(dag):
+    first: Any = RestOperator(task_id="first", method="profile")
+    for known in ([], [1], [{"MESSAGE": "{{ x }}"}], {"BLOCKS": [{"MESSAGE": "{{ x }}"}]}, "[]", None):
+        assert are_known(known)
+    for unknown in ("{{ x }}", ["{{ x }}"], [first.output], {"BLOCKS": ["{{ x }}"]}, {"BLOCKS": first.output}):
+        assert not are_known(unknown)
+
+
+def test_switches():
+    check_switches(a=True, b=False)
+    check_switches(a=True, b=None, or_none=True)
+    wrong: object
+    for wrong in ("no", "", 1, 0, "{{ x }}", []):
+        with pytest.raises(ConfigurationError, match=r"^b is .* It is True or False; and it can not be a template"):
+            check_switches(a=True, b=wrong)
+    with pytest.raises(ConfigurationError, match="a is None"):
+        check_switches(a=None)
 
 
 @pytest.mark.parametrize(

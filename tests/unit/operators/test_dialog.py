@@ -48,6 +48,7 @@ def deferred(operator, context) -> TaskDeferred:
         ({"interval": "12"}, ["interval is '12'", "timedelta or seconds"]),
         ({"status": "DREAMING"}, ["status is 'DREAMING'", "PROCESSING"]),
         ({"status": "PROCESSING", "as_bot": False}, ["status is 'PROCESSING', and as_bot is False", "leave one"]),
+        ({"as_bot": "no"}, ["as_bot is 'no'", "True, False or None", "no", "template"]),
         ({"poll_interval": 0}, ["poll_interval is 0", "above zero"]),
         ({"while_running": []}, ["while_running of 'typing' is empty", "Name the tasks"]),
         ({"while_running": "typing"}, ["names the task itself", "other tasks"]),
@@ -72,17 +73,17 @@ def test_templates_and_results_of_tasks_are_checked_when_the_task_runs(dag):
 
 def test_arguments_as_they_are_kept():
     operator = writing(keep_for=dt.timedelta(minutes=2), interval=dt.timedelta(seconds=10), status=" processing")
-    assert (operator.keep_for, operator.interval, operator.status) == (120.0, 10.0, "PROCESSING")
+    assert (operator.keep_for, operator.interval, operator.status) == (120.0, 10.0, " processing")
     assert writing().interval == 12.0
     assert writing(poll_interval=0.1).poll_interval == 1.0
     assert writing(while_running=["b", "a", "b"]).while_running == ["b", "a"]
 
 
 def test_rendered_fields(dag):
-    assert DialogWritingOperator.template_fields == ("dialog_id", "bitrix24_conn_id")
-    operator = writing(dialog_id="{{ dialog }}", bitrix24_conn_id="{{ conn }}")
-    operator.render_template_fields({"dialog": "chat7", "conn": "other"})
-    assert (operator.dialog_id, operator.bitrix24_conn_id) == ("chat7", "other")
+    assert DialogWritingOperator.template_fields == ("dialog_id", "status", "bitrix24_conn_id")
+    operator = writing(dialog_id="{{ dialog }}", status="{{ what }}", bitrix24_conn_id="{{ conn }}")
+    operator.render_template_fields({"dialog": "chat7", "what": "READING_DOCS", "conn": "other"})
+    assert (operator.dialog_id, operator.status, operator.bitrix24_conn_id) == ("chat7", "READING_DOCS", "other")
 
 
 # ---- one signal
@@ -112,6 +113,21 @@ def test_as_a_bot(portal, connect, context):
         (1, None),
     ]
     assert [signal.author_id for signal in portal.signals("sg17")] == [101]
+
+
+def test_a_status_that_a_template_has_made(portal, connect, context):
+    connect(portal.bot_connection())
+    operator = writing(status="{{ what }}", keep_for=1200)
+    operator.render_template_fields({"what": " calculating"})
+    trigger = deferred(operator, context).trigger
+    assert [signal.status for signal in portal.signals("chat2935")] == ["IMBOT_AGENT_ACTION_CALCULATING"]
+    assert trigger.serialize()[1]["status"] == "CALCULATING"
+    operator.status = ""
+    deferred(operator, context)
+    operator.status = "DREAMING"
+    with pytest.raises(AirflowFailException, match="status is 'DREAMING'"):
+        operator.execute(context)
+    assert len(portal.signals("chat2935")) == 2
 
 
 def test_a_status_without_a_bot(portal, context):

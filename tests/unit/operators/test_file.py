@@ -70,6 +70,10 @@ def task(context):
         ({"files": '["a.csv", 5]'}, "files is a int. Give a path"),
         ({"files": []}, "files is empty. Give a list of files"),
         ({"files": "[]"}, "files is empty"),
+        ({"file": "a", "as_bot": "no"}, "as_bot is 'no'"),
+        ({"file": "a", "markdown": "no"}, "markdown is 'no'"),
+        ({"file": "a", "mentions": "no"}, "mentions is 'no'"),
+        ({"file": "a", "post_again_when_cleared": "no"}, "post_again_when_cleared is 'no'"),
         ({"files": {"a": 1}}, "files is a dict"),
     ],
 )

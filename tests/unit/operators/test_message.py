@@ -40,6 +40,17 @@ def message(**arguments):
         ({"attach": 5}, "attach is a int. Give a list of blocks, or a mapping"),
         ({"keyboard": "buttons"}, "keyboard is a text that is no JSON. Give a list of blocks"),
         ({"menu": 5}, "menu is a int"),
+        ({"attach": [1]}, "attach is a list with a int, and a block is a mapping. Give a list of blocks"),
+        ({"attach": {"BLOCKS": [{"MESSAGE": "x"}, "y"]}}, "attach is a list with a str"),
+        ({"attach": "[1]"}, "attach is a list with a int"),
+        ({"keyboard": {"BUTTONS": ["b"]}}, "keyboard is a list with a str"),
+        ({"menu": [None]}, "menu is a list with a NoneType"),
+        ({"as_bot": "no"}, "as_bot is 'no'. It is True, False or None; and it can not be a template."),
+        ({"markdown": "no"}, "markdown is 'no'. It is True or False; and it can not be a template."),
+        ({"mentions": "{{ x }}"}, "mentions is '{{ x }}'. It is True or False"),
+        ({"system": "x"}, "system is 'x'"),
+        ({"url_preview": None}, "url_preview is None"),
+        ({"post_again_when_cleared": 0}, "post_again_when_cleared is 0"),
         ({"reply_id": "first"}, "reply_id is 'first'. The id of a message is a number, such as 90841."),
         ({"reply_id": 0}, "reply_id is 0. The id of a message is a number"),
     ],
@@ -68,6 +79,8 @@ def test_templates_and_results_of_tasks_are_checked_when_the_task_runs(dag):
     assert operator.upstream_task_ids == {"first"}
     message(task_id="third", message="{{ x * 30000 }}", reply_id="{{ y }}")
     message(task_id="fourth", message=None, attach=first.output)
+    message(task_id="fifth", attach=[first.output, "{{ x }}"], keyboard={"BUTTONS": ["{{ x }}"]})
+    message(task_id="sixth", attach={"BLOCKS": first.output})
 
 
 def test_what_is_rendered(dag):

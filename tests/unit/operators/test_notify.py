@@ -31,6 +31,9 @@ def notification(**arguments):
         ({"message": 5}, "im.notify: message is a int. A notification needs a text."),
         ({"type": "user"}, "type is 'user'. 'USER' comes from the account"),
         ({"attach": 5}, "im.notify: attach is a int"),
+        ({"attach": [1]}, "im.notify: attach is a list with a int"),
+        ({"markdown": "no"}, "markdown is 'no'"),
+        ({"mentions": "no"}, "mentions is 'no'"),
         ({"message": " ", "markdown": True, "mentions": True}, "message is empty"),
     ],
 )

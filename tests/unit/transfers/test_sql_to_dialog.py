@@ -105,8 +105,14 @@ def content(portal, message):
         ),
         ({"file_name": "a/b.csv"}, "file_name is 'a/b.csv'"),
         ({"message": "x" * 20_001}, "message has 20,001 characters"),
+        ({"conn_id": ""}, "conn_id is ''. Name the Airflow connection of the database."),
+        ({"conn_id": None}, "conn_id is None"),
+        ({"typing": "no"}, "typing is 'no'"),
+        ({"as_bot": "no"}, "as_bot is 'no'"),
+        ({"markdown": "no"}, "markdown is 'no'"),
+        ({"mentions": "no"}, "mentions is 'no'"),
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:
@@ -139,6 +145,14 @@ def test_a_rendered_name_without_a_format(portal, context, database):
     with pytest.raises(AirflowFailException, match="Its ending is the format"):
         operator.execute(context)
     assert database == []
+
+
+def test_a_connection_that_is_rendered_to_nothing(portal, context, database):
+    operator = sent(conn_id="{{ x }}")
+    operator.conn_id = ""
+    with pytest.raises(AirflowFailException, match="Name the Airflow connection of the database"):
+        operator.execute(context)
+    assert database == portal.calls == []
 
 
 def test_a_small_result_is_a_table(portal, context):
