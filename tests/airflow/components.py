@@ -195,11 +195,6 @@ class Airflow:
         with closing(sqlite3.connect(self.home / "airflow.db")) as database:
             return [kwargs for (kwargs,) in database.execute("SELECT kwargs FROM trigger")]
 
-    def copy_database(self, path: Path) -> None:
-        """What is in the database now, for an Airflow elsewhere."""
-        with closing(sqlite3.connect(self.home / "airflow.db")) as source, closing(sqlite3.connect(path)) as copy:
-            source.backup(copy)
-
     def output(self) -> str:
         """The last lines of every component."""
         return "\n".join(f"--- {name}\n{component.tail()}" for name, component in self.components.items())
