@@ -87,16 +87,10 @@ def _write_xlsx(path: str, columns: Sequence[str] | None, rows: Iterable[Sequenc
     sheet = book.create_sheet()
 
     def cell(value: Any) -> Any:
-        value = _plain(value)
+        value = for_excel(value)
         if not isinstance(value, str):
             return value
-        value = _whole(ILLEGAL_CHARACTERS_RE.sub("", value))
-        if len(value) > _LONGEST_CELL:
-            raise _too_much(
-                f"a text has {len(value):,} characters",
-                f"A cell of Excel holds {_LONGEST_CELL:,}: choose .csv or .parquet, or",
-            )
-        made = WriteOnlyCell(sheet, value=value)
+        made = WriteOnlyCell(sheet, value=_whole(ILLEGAL_CHARACTERS_RE.sub("", value)))
         # A text that begins with = is a text.
         made.data_type = "s"
         return made
@@ -117,9 +111,17 @@ def _write_xlsx(path: str, columns: Sequence[str] | None, rows: Iterable[Sequenc
         book.save(path)
 
 
-def _plain(value: Any) -> Any:
-    """A value that a sheet can hold."""
+def for_excel(value: Any) -> Any:
+    """A value that a sheet of Excel can hold; one that it holds as it is, is returned itself.
+
+    :raises FileError: for a text that is too long for a cell.
+    """
     value = cells.known(value)
+    if isinstance(value, str) and len(value) > _LONGEST_CELL:
+        raise _too_much(
+            f"a text has {len(value):,} characters",
+            f"A cell of Excel holds {_LONGEST_CELL:,}: choose .csv or .parquet, or",
+        )
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         # A sheet knows no time zones.
         return value.isoformat(sep=" ")

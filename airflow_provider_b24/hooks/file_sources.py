@@ -5,17 +5,16 @@ Tables and figures are known by the library that they come from, which is there 
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from io import BytesIO
 from typing import Any
 
 from airflow_provider_b24.chat.files import File, check_file_name
-from airflow_provider_b24.chat.table_files import no_raw_errors
+from airflow_provider_b24.chat.table_files import for_excel, no_raw_errors
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 _TABLES = (".csv", ".xlsx", ".parquet")
@@ -187,37 +186,48 @@ def _write_pandas(table: Any, ending: str, buffer: BytesIO) -> None:
     elif ending == ".xlsx":
         with _needs("openpyxl"):
             table = table.to_frame() if table.ndim == 1 else table
-            _without_zones(table).to_excel(buffer, index=not numbered)
+            _pandas_for_excel(table).to_excel(buffer, index=not numbered)
     else:
         with _needs("pyarrow"):
             table = table.to_frame() if table.ndim == 1 else table
             table.to_parquet(buffer)
 
 
-def _without_zones(table: Any) -> Any:
-    """A dataframe with its moments that have a time zone as text, for Excel knows none."""
+def _held_by_excel(values: Iterable[Any]) -> list[Any] | None:
+    """Values as a sheet of Excel can hold them; None where it holds all of them as they are."""
+    values = list(values)
+    made = [for_excel(value) for value in values]
+    return made if any(after is not before for after, before in zip(made, values, strict=True)) else None
 
-    def is_aware(value: Any) -> bool:
-        if isinstance(value, tuple):
-            return any(map(is_aware, value))
-        return isinstance(value, dt.datetime) and value.tzinfo is not None
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(plain, value))
-        return value.isoformat(sep=" ") if is_aware(value) else value
+def _pandas_for_excel(table: Any) -> Any:
+    """A dataframe that Excel can hold: what has a time zone or too many digits is text."""
+
+    def held(label: Any) -> Any:
+        # A label of several levels is a tuple.
+        return tuple(map(held, label)) if isinstance(label, tuple) else for_excel(label)
 
     table = table.copy(deep=False)
     for place, kind in enumerate(table.dtypes):
-        if getattr(kind, "tz", None) is not None or str(kind) == "object":
-            column = table.iloc[:, place].astype(object)
-            if any(map(is_aware, column)):
-                table.isetitem(place, column.map(plain))
+        made = None if kind.kind in "bf" else _held_by_excel(table.iloc[:, place].astype(object))
+        if made is not None:
+            table.isetitem(place, made)
     for axis in ("index", "columns"):
-        # Of several levels, each is a tuple.
         labels = getattr(table, axis)
-        if any(map(is_aware, labels)):
-            setattr(table, axis, labels.map(plain).set_names(labels.names))
+        if len(labels):
+            setattr(table, axis, labels.map(held).set_names(labels.names))
+    return table
+
+
+def _polars_for_excel(table: Any) -> Any:
+    """Like :func:`_pandas_for_excel`; all of such a column is text then."""
+    import polars
+
+    for name, kind in table.schema.items():
+        made = None if kind.is_float() else _held_by_excel(table[name].to_list())
+        if made is not None:
+            texts = [None if value is None else str(value) for value in made]
+            table = table.with_columns(polars.Series(name, texts, dtype=polars.String))
     return table
 
 
@@ -226,7 +236,7 @@ def _write_polars(table: Any, ending: str, buffer: BytesIO) -> None:
         table.write_csv(buffer, include_bom=True)
     elif ending == ".xlsx":
         with _needs("xlsxwriter"):
-            table.write_excel(buffer)
+            _polars_for_excel(table).write_excel(buffer)
     else:
         table.write_parquet(buffer)
 

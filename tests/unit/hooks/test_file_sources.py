@@ -104,10 +104,13 @@ MOMENT = dt.datetime(2026, 1, 31, 5, tzinfo=dt.timezone.utc)
 SHOWN = "2026-01-31 05:00:00+00:00"
 
 
-@pytest.mark.parametrize("kind", ["moments", "objects", "index", "several levels", "names", "series", "pyarrow"])
+@pytest.mark.parametrize(
+    "kind", ["moments", "objects", "index", "several levels", "names", "series", "pyarrow", "polars"]
+)
 def test_excel_knows_no_time_zones(kind):
     import openpyxl
     import pandas
+    import polars
     import pyarrow
 
     levels = pandas.MultiIndex.from_tuples([(MOMENT, 1), (MOMENT, 2)], names=["t", "n"])
@@ -128,12 +131,31 @@ def test_excel_knows_no_time_zones(kind):
         "names": (lambda: pandas.DataFrame([[5]], columns=[MOMENT]), [(SHOWN,), (5,)]),
         "series": (lambda: pandas.Series([MOMENT], name="t"), [("t",), (SHOWN,)]),
         "pyarrow": (lambda: pyarrow.table({"t": [MOMENT]}), [("t",), (SHOWN,)]),
+        "polars": (
+            lambda: polars.DataFrame({"t": [None, MOMENT], "n": [1, 2]}),
+            [("t", "n"), (None, 1), (SHOWN, 2)],
+        ),
     }[kind]
     table = made()
     before = repr(table)
     sheet = openpyxl.load_workbook(io.BytesIO(content(file_of(table, "a.xlsx")))).active
     assert list(sheet.values) == written
     assert repr(table) == before
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_excel_neither_rounds_nor_cuts(library):
+    import openpyxl
+
+    made = importlib.import_module(library)
+    build = made.table if library == "pyarrow" else made.DataFrame
+    frame = build({"id": [10**15 - 1, 10**18 + 1], "f": [0.5, 1.5], "t": ["x" * 32_767, "y"]})
+    cells = list(openpyxl.load_workbook(io.BytesIO(content(file_of(frame, "a.xlsx")))).active.values)
+    assert [str(row[0]) for row in cells] == ["id", str(10**15 - 1), str(10**18 + 1)]
+    assert [row[1:] for row in cells[1:]] == [(0.5, "x" * 32_767), (1.5, "y")]
+    with pytest.raises(FileError, match="a text has 32,768 characters") as caught:
+        file_of(build({"t": ["x" * 32_768]}), "a.xlsx")
+    assert caught.value.permanent
 
 
 @pytest.mark.parametrize(
@@ -143,9 +165,10 @@ def test_excel_knows_no_time_zones(kind):
 def test_what_a_library_can_not_write_names_the_format_and_is_not_tried_again(name, words):
     import pandas
 
-    values = [1 + 2j] if name == "a.parquet" else [dt.time(1, tzinfo=dt.timezone.utc)]
+    # Excel: several levels of names stand over rows that are only numbered.
+    columns = {"a.parquet": {"c": [1 + 2j]}, "a.xlsx": {("a", "b"): [1]}}[name]
     with pytest.raises(FileError, match=words) as caught:
-        file_of(pandas.DataFrame({"c": values}), name)
+        file_of(pandas.DataFrame(columns), name)
     assert caught.value.permanent
 
 
