@@ -54,6 +54,7 @@ class Event:
     :ivar error: the exception's type and the last line of its text, fit for a message.
     :ivar reason: why a run failed, in Airflow's word.
     :ivar life: what else tells it from another event of the same task or run.
+    :ivar failed: of a run: the tasks that failed, each with the address of its log.
     :ivar due: of a deadline (epoch seconds).
     :ivar body: what explains a decision; with BBCode.
     """
@@ -72,6 +73,7 @@ class Event:
     error: str = ""
     reason: str = ""
     life: str = ""
+    failed: tuple[tuple[str, str], ...] = ()
     due: float | None = None
     log_url: str = ""
     run_url: str = ""

@@ -25,6 +25,7 @@ from airflow_provider_b24.chat.alerts_desk import (
     send_once,
 )
 from airflow_provider_b24.chat.alerts_held import hold, leave, tell_held
+from airflow_provider_b24.chat.alerts_text import Wording
 from airflow_provider_b24.chat.delivery import Memory
 from airflow_provider_b24.rest.errors import Bitrix24Error, NotEditableError, NotFoundError, OutcomeUnknownError
 from airflow_provider_b24.rest.peer import Patience, Peer
@@ -41,6 +42,8 @@ PATIENCE = Patience(tries=2, limits=10.0, operating=0.0, answer=10.0)
 _GATHERS = 1.0
 # The pause before it is sent again, doubled each time; and how long another try should have.
 _FIRST_PAUSE, _ENOUGH = 1.0, 10.0
+# For each text in which people are mentioned, in seconds.
+_LONGEST_SEARCH = 5.0
 
 
 def alert(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
@@ -57,6 +60,20 @@ def alert(peer: Peer, desk: Desk, event: Event) -> Generator[Step, Any, str]:
             with suppress(StoreFailedError):
                 yield from leave(peer, desk, desk.store, event)
         raise
+
+
+def mentioning(peer: Peer, wording: Wording) -> Generator[Step, Any, Wording]:
+    """The wording in which people that the author's own parts name are mentioned, if they can be found in time."""
+    from airflow_provider_b24.chat.people import with_mentions
+
+    found: dict[str, str] = {}
+    for name in ("title", "message", "footer"):
+        if text := getattr(wording, name):
+            try:
+                found[name] = yield from within(peer, with_mentions(peer, text), _LONGEST_SEARCH)
+            except Bitrix24Error as error:
+                log.warning("Who is mentioned stays as it is written: %s", error)
+    return replace(wording, **found)  # type: ignore[arg-type]
 
 
 def within(peer: Peer, conversation: Generator[Step, Any, T], seconds: float) -> Generator[Step, Any, T]:

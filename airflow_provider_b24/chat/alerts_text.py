@@ -16,6 +16,8 @@ SIGNS = {"info": "ℹ", "warning": "⚠", "error": "❌", "critical": "⛔"}
 _WELL = "✅"
 
 _LONGEST_LINE = 250
+# How many failed tasks of a run are named, in the message and in one line.
+_MOST_NAMED, _MOST_IN_A_LINE = 10, 3
 
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -114,8 +116,11 @@ class Wording:
             f"{sign} [B]{self._word(event.kind).format(escape(event.name))}[/B]" if self.title is None else self.title,
             "\n".join(self._details(event)) if self.message is None else self.message,
         ]
-        if total:
-            parts.append("\n".join([self._word("tasks").format(total), *self._lines(lines, total)]))
+        named = self._named(event, lines)
+        if total or named:
+            more = total + len(named)
+            found = [*lines, *named[:_MOST_NAMED]]
+            parts.append("\n".join([self._word("tasks").format(more), *self._lines(found, more)]))
         parts.append(self._links(event) if self.footer is None else self.footer)
         if count != "1":
             parts.append(self._word("count").format(count, self._clock(last)))
@@ -141,7 +146,9 @@ class Wording:
         kind = "recovered" if well else event.kind
         words = self._word(kind).format(escape(event.name))
         cause = event.error or escape(event.subject) or self._reason(event)
-        text = " — ".join(part for part in (words, cause) if part)
+        names = [escape(name) for name, _ in event.failed]
+        named = ", ".join([*names[:_MOST_IN_A_LINE], *(["…"] if len(names) > _MOST_IN_A_LINE else [])])
+        text = " — ".join(part for part in (words, cause, named) if part)
         text = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
         link = self._link(event.log_url or event.run_url, "log" if event.log_url else "run_link")
         sign = _WELL if well else SIGNS[event.severity(self.severity)]
@@ -164,6 +171,15 @@ class Wording:
             found.append(self._due(event))
         found.append(self._where(event))
         return [line for line in found if line.strip()]
+
+    def _named(self, event: Event, lines: Sequence[str]) -> list[str]:
+        """The failed tasks of a run, without those that have told it in lines of their own."""
+        told = "\n".join(f"{line} " for line in lines)
+        found = []
+        for name, log_url in event.failed:
+            if f" {escape(f'{event.dag_id}.{name}')} " not in told:
+                found.append(" ".join(part for part in ("•", escape(name), self._link(log_url, "log")) if part))
+        return found
 
     def _where(self, event: Event) -> str:
         parts = []

@@ -60,7 +60,8 @@ class ToDialog:
 
         :raises NotEditableError: if it may not be changed any more.
         """
-        yield from update(peer, message_id=message_id, message=beginning(text, LONGEST_TEXT), bot=self.bot)
+        shown = beginning(text, LONGEST_TEXT)
+        yield from update(peer, message_id=message_id, message=shown, url_preview=False, bot=self.bot)
         return message_id
 
     def was_sent(self, peer: Peer, lines: Sequence[str]) -> Generator[Step, Any, bool]:

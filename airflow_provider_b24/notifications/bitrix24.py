@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_BODY = 1000
 _CHANNELS = ("chat", "notify")
+_SWITCHES = ("mentions", "digest", "on_retry", "on_success", "as_bot", "raise_errors")
 
 
 class Bitrix24Notifier(BaseNotifier):
@@ -50,6 +51,8 @@ class Bitrix24Notifier(BaseNotifier):
     :param title: instead of the first line, with BBCode. Templated, with ``alert`` besides Airflow's names.
     :param message: instead of what comes below. Templated.
     :param footer: instead of the links. Templated.
+    :param mentions: people whom ``title``, ``message`` and ``footer`` name as in ``@anna@example.com`` are mentioned.
+        Default False.
     :param language: of the usual text: ``en``, the default, or ``ru``.
     :param severity: of failures, missed deadlines and decisions: ``info``, ``warning``, ``error`` or ``critical``.
         Default: ``error`` for failures, ``warning`` for deadlines, ``info`` for decisions.
@@ -80,6 +83,7 @@ class Bitrix24Notifier(BaseNotifier):
         title: str | None = None,
         message: str | None = None,
         footer: str | None = None,
+        mentions: bool = False,
         language: str = "en",
         severity: str | None = None,
         window: dt.timedelta | float | None = 3600.0,
@@ -101,6 +105,7 @@ class Bitrix24Notifier(BaseNotifier):
         self.title = title
         self.message = message
         self.footer = footer
+        self.mentions = mentions
         self.language = language
         self.severity = severity
         self.window = window
@@ -131,7 +136,8 @@ class Bitrix24Notifier(BaseNotifier):
     async def async_notify(self, context: Context) -> None:
         """Like :meth:`notify`."""
         with self._excuse():
-            event, desk = self._asked(context)
+            # Airflow may be asked for more, which is no work for the event loop.
+            event, desk = await asyncio.to_thread(self._asked, context)
             if event is None or await asyncio.to_thread(desk.nothing_to_say, event):
                 return
             async with Bitrix24Hook(self._rendered("bitrix24_conn_id", context)) as hook:
@@ -145,6 +151,10 @@ class Bitrix24Notifier(BaseNotifier):
         from airflow_provider_b24.chat.dialogs import check_dialog_id
         from airflow_provider_b24.chat.notification import check_user
 
+        for name in _SWITCHES:
+            _switch(name, getattr(self, name), unset=name == "as_bot")
+        for name in ("title", "message", "footer"):
+            _text(name, getattr(self, name))
         _one_of("channel", self.channel, _CHANNELS)
         _one_of("language", self.language, LANGUAGES)
         if self.severity is not None:
@@ -201,7 +211,7 @@ class Bitrix24Notifier(BaseNotifier):
         self, hook: Bitrix24Hook, desk: Desk, event: Event, context: Context
     ) -> Callable[[Peer], Generator[Step, Any, str]]:
         """The conversation that tells it, from what is known once the connection is read."""
-        from airflow_provider_b24.chat.alerts_delivery import PATIENCE, alert
+        from airflow_provider_b24.chat.alerts_delivery import PATIENCE, alert, mentioning
         from airflow_provider_b24.chat.alerts_ways import ToDialog
         from airflow_provider_b24.hooks.delivery import memory_of
         from airflow_provider_b24.notifications.events import last_line, shortened
@@ -230,7 +240,10 @@ class Bitrix24Notifier(BaseNotifier):
         def tell(peer: Peer) -> Generator[Step, Any, str]:
             # The hook and its peer are this call's own.
             peer.patience = replace(PATIENCE, late=peer.patience.late)
-            return (yield from alert(peer, complete, event))
+            told = complete
+            if self.mentions:
+                told = replace(complete, wording=(yield from mentioning(peer, wording)))
+            return (yield from alert(peer, told, event))
 
         return tell
 
@@ -276,6 +289,29 @@ def _shown(markdown: str) -> str:
     from airflow_provider_b24.chat.markdown import to_bbcode
 
     return to_bbcode(markdown[:_LONGEST_BODY]) if markdown.strip() else ""
+
+
+def _switch(argument: str, value: object, *, unset: bool) -> None:
+    if not isinstance(value, bool) and not (unset and value is None):
+        raise ConfigurationError(f"{argument} is {value!r}", advice="It is True or False.")
+
+
+def _text(argument: str, value: object) -> None:
+    """Refuse what is no text, or no template. A tag may be known to the DAG's environment only."""
+    from airflow_provider_b24.operators.arguments import is_known
+
+    if value is None or (not isinstance(value, str) and not is_known(value)):
+        return
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{argument} is a {type(value).__name__}", advice="Give a text, or a template of one.")
+    if "{{" not in value or "{%" in value:
+        return
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment(autoescape=False).parse(value)  # noqa: S701 - nothing is rendered
+    except TemplateSyntaxError as error:
+        raise ConfigurationError(f"{argument} is no valid template: {error.message}", advice="Correct it.") from None
 
 
 def _one_of(argument: str, value: object, known: Sequence[str]) -> None:

@@ -7,11 +7,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.alerts import Event, Kind
 
 _LONGEST_ERROR = 500
+# Within so many seconds two callbacks that do not know their task are about one event.
+_NAMELESS = 600.0
 
 
 def event_of(context: Mapping[str, Any], now: float) -> Event:
@@ -37,8 +40,10 @@ def event_of(context: Mapping[str, Any], now: float) -> Event:
         due = _epoch(_field(deadline, "deadline_time"))
         return Event(kind="deadline", life=str(_field(deadline, "id") or due), due=due, **about_run)
     if "reason" in context:
+        succeeded = _succeeded(run, context["reason"])
         return Event(
-            kind="dag_success" if _succeeded(run, context["reason"]) else "dag_failure",
+            kind="dag_success" if succeeded else "dag_failure",
+            failed=() if succeeded else _failed(context, dag_id, run_id, run_url),
             reason=str(context["reason"] or ""),
             life=str(about_run["clears"]),
             seconds=_between(_field(run, "start_date"), _field(run, "end_date") or now),
@@ -47,12 +52,17 @@ def event_of(context: Mapping[str, Any], now: float) -> Event:
     task = context.get("task")
     kind = _kind(context, ti, task)
     mapped = _number(_field(ti, "map_index"), -1)
+    life = ""
+    if ti is None:
+        # What else tells one such event from another: its words, and when it was.
+        life = f"{last_line(context.get('exception'))[:_LONGEST_ERROR]} {int(now // _NAMELESS)}"
     about_task: dict[str, Any] = {
         "kind": kind,
         "task_id": _first(_field(ti, "task_id"), _field(task, "task_id"), ""),
         "map_index": mapped,
         "try_number": _number(_field(ti, "try_number"), 0),
         "log_url": log_url or "",
+        "life": life,
     }
     if kind == "decision":
         about_task["log_url"] = _decision_url(context, run_url.partition("/dags/")[0]) or log_url or ""
@@ -99,6 +109,37 @@ def _kind(context: Mapping[str, Any], ti: Any, task: Any) -> Kind:
     if context.get("exception") is None and isinstance(tried, int) and isinstance(most, int) and 0 < most >= tried:
         return "retry"
     return "failure"
+
+
+def _failed(context: Mapping[str, Any], dag_id: str, run_id: str, run_url: str) -> tuple[tuple[str, str], ...]:
+    """The failed tasks of a run and their logs: the one that Airflow names, and those that it knows if it is asked."""
+    from airflow_provider_b24.notifications.run_context import RunFacts, state_of, states_of
+
+    states = (_quietly(lambda: states_of(context, RunFacts(dag_id, run_id))) if run_id else None) or {}
+    known = set(_quietly(lambda: context["dag"].task_ids) or ())
+    found: dict[str, str] = {}
+    ti = context.get("ti") or context.get("task_instance")
+    if ti is not None and (task_id := str(_field(ti, "task_id") or "")):
+        # Airflow names the last task that mattered, and may not say what became of it.
+        index = _number(_field(ti, "map_index"), -1)
+        state = _quietly(lambda: state_of(ti)) or states.get(f"{task_id}_{index}" if index >= 0 else task_id)
+        if (state or ("failed" if context["reason"] == "task_failure" else "")) == "failed":
+            found[_shown(task_id, index)] = str(_quietly(lambda: ti.log_url) or "")
+    for key, state in states.items():
+        if state != "failed":
+            continue
+        # So Airflow names the parts of a mapped task.
+        task_id, _, number = key.rpartition("_")
+        mapped = key not in known and task_id in known and number.isdecimal()
+        index = int(number) if mapped else -1
+        task_id = task_id if mapped else key
+        part = f"/mapped/{index}" if mapped else ""
+        found.setdefault(_shown(task_id, index), f"{run_url}/tasks/{quote(task_id)}{part}" if run_url else "")
+    return tuple(found.items())
+
+
+def _shown(task_id: str, map_index: int) -> str:
+    return f"{task_id}[{map_index}]" if map_index >= 0 else task_id
 
 
 def _succeeded(run: Any, reason: object) -> bool:

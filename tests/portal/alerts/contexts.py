@@ -14,9 +14,11 @@ from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time.comms import (
     DeleteVariable,
     ErrorResponse,
+    GetTaskStates,
     GetVariable,
     OKResponse,
     PutVariable,
+    TaskStatesResult,
     VariableResult,
 )
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -32,6 +34,7 @@ class Variables(Supervisor):
 
     :ivar kept: their values by key.
     :ivar asked: what was read, written and deleted, in order.
+    :ivar states: of the tasks of any run; None where the question is not answered.
     """
 
     def __init__(self) -> None:
@@ -39,10 +42,13 @@ class Variables(Supervisor):
         self.kept: dict[str, str] = {}
         self.asked: list[str] = []
         self.works = True
+        self.states: dict[str, str | None] | None = None
         self._lock = threading.Lock()
 
     def send(self, message: Any) -> Any:
         with self._lock:
+            if isinstance(message, GetTaskStates) and self.states is not None:
+                return TaskStatesResult(task_states={message.run_ids[0]: self.states} if message.run_ids else {})
             if not isinstance(message, (GetVariable, PutVariable, DeleteVariable)):
                 return super().send(message)
             self.asked.append(type(message).__name__.removesuffix("Variable"))

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG
 
@@ -86,6 +87,63 @@ def test_what_is_told_of_what(portal, tell, context, arguments, line):
     assert [found.startswith(line) for found in first_lines(portal)] == ([True] if line else []), texts(portal)
 
 
+RUN_URL = "http://localhost:8080/dags/sales/runs/scheduled__2026-05-04"
+
+
+PARTS = dict.fromkeys(("part_1", "killed", "load_2"), "failed") | {"part_2": "success", "load": "upstream_failed"}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "named"),
+    [
+        ("failed", "task_failure", [f"• load [URL={RUN_URL}/tasks/load?try_number=1]Log[/URL]"]),
+        (None, "task_failure", [f"• load [URL={RUN_URL}/tasks/load?try_number=1]Log[/URL]"]),
+        ("success", "task_failure", []),
+        (None, "timed_out", []),
+    ],
+    ids=["failed", "unknown", "another", "no task"],
+)
+def test_a_failed_run_names_the_last_task(portal, tell, state, reason, named):
+    tell({**of_dag(reason), "ti": of_task(state=state)["ti"]})
+    (text,) = texts(portal)
+    assert [line for line in text.split("\n") if line.startswith("•")] == named
+    assert ("Failed tasks: 1\n" in text) is bool(named)
+
+
+def test_a_failed_run_names_all_tasks_that_airflow_knows_to_have_failed(portal, tell, variables):
+    with DAG("sales") as dag:
+        for task_id in ("load", "part", "killed", "load_2"):
+            EmptyOperator(task_id=task_id)
+    variables.states = PARTS
+    tell({**of_dag(dag=dag), "ti": of_task(state=None)["ti"]})
+    (text,) = texts(portal)
+    assert text.split("\n")[3:7] == [
+        "Failed tasks: 3",
+        f"• part[1] [URL={RUN_URL}/tasks/part/mapped/1]Log[/URL]",
+        f"• killed [URL={RUN_URL}/tasks/killed]Log[/URL]",
+        f"• load_2 [URL={RUN_URL}/tasks/load_2]Log[/URL]",
+    ]
+
+
+def test_people_are_mentioned_where_the_author_says_so(portal, tell):
+    given = {"title": "@anna@example.com: {{ alert.name }} failed", "footer": "@nobody@example.com"}
+    tell(failure("ask @anna@example.com", run_id="1"), **given)
+    tell(failure("ask @anna@example.com", task_id="other"), mentions=True, **given)
+    plain, mentioned = texts(portal)
+    assert plain.startswith("@anna@example.com: sales.load failed\nRuntimeError: ask @\u200banna@")
+    assert mentioned.startswith("[user=1]Anna Petrova[/user]: sales.other failed\nRuntimeError: ask @\u200banna@")
+    assert mentioned.endswith("\n@nobody@example.com")
+
+
+def test_failures_without_a_task_are_told_apart(portal, tell, clock):
+    for error, seconds in (("one", 0.0), ("one", 1.0), ("two", 0.0), ("one", HOUR)):
+        clock.now += seconds
+        tell({"exception": ValueError(error)}, window=None)
+    assert [text.split("\n")[1] for text in texts(portal)] == [
+        f"ValueError: {error}" for error in ("one", "two", "one")
+    ]
+
+
 def test_a_decision(portal, variables):
     with DAG("sales"):
         task = HITLOperator(
@@ -115,6 +173,8 @@ def test_the_same_failure_is_counted_in_the_first_message(portal, tell, clock):
     first, other = texts(portal)
     assert "RuntimeError: row 5\n" in first
     assert first.endswith("×3, last at 14:33")
+    assert {message.params["URL_PREVIEW"] for message in portal.messages(CHAT)} == {"N"}
+    assert {call.params["URL_PREVIEW"] for call in portal.calls if call.method == "im.message.update"} == {"N"}
     assert "column 5" in other
     assert "×" not in other
 
@@ -496,6 +556,11 @@ def test_many_at_once_are_one_message(portal, variables, monkeypatch):
         ({"quiet": "22:00"}, "quiet is '22:00'. Give two times of the day"),
         ({"quiet": ("22:00", "24:00")}, "quiet is ('22:00', '24:00')."),
         ({"quiet": ("22:00", "22:00")}, "quiet is ('22:00', '22:00')."),
+        ({"as_bot": "no"}, "as_bot is 'no'. It is True or False."),
+        ({"digest": 1}, "digest is 1. It is True or False."),
+        ({"mentions": None}, "mentions is None. It is True or False."),
+        ({"title": 5}, "title is a int. Give a text"),
+        ({"message": "{{ alert.name }"}, "message is no valid template: "),
         ({"timezone": "Berlin"}, "timezone is 'Berlin', which is unknown here."),
     ],
     ids=str,

@@ -282,6 +282,21 @@ RUN = replace(FAILED, kind="dag_failure", task_id="", map_index=-1, try_number=0
             "[URL=https://airflow.example.com/dags/sales/runs/a]Запуск[/URL]",
         ),
         (
+            replace(RUN, reason="task_failure", seconds=60.0, failed=(("load[7]", FAILED.log_url), ("check", ""))),
+            RUSSIAN,
+            "❌ [B]Сбой DAG: sales[/B]\nПричина: сбой задачи\n1 мин · запуск scheduled__2026-05-04T00:00\n"
+            "Задач со сбоем: 2\n• load[7] [URL=https://airflow.example.com/dags/sales/runs/a/tasks/load]Журнал[/URL]\n"
+            "• check\n[URL=https://airflow.example.com/dags/sales/runs/a]Запуск[/URL]",
+        ),
+        (
+            replace(RUN, reason="task_failure", seconds=60.0, failed=tuple((f"t{n}", "") for n in range(12))),
+            ENGLISH,
+            "❌ [B]DAG failed: sales[/B]\nReason: a task failed\n1 min · run scheduled__2026-05-04T00:00\n"
+            + "Failed tasks: 12\n"
+            + "".join(f"• t{n}\n" for n in range(10))
+            + "and 2 more\n[URL=https://airflow.example.com/dags/sales/runs/a]Run[/URL]",
+        ),
+        (
             replace(RUN, reason="[url=x]own[/url]", seconds=None, run_url="https://x.example/?a=[1]&b"),
             ENGLISH,
             "❌ [B]DAG failed: sales[/B]\nReason: [\u200burl=x]own[\u200b/url]\nrun scheduled__2026-05-04T00:00\n"
@@ -300,7 +315,17 @@ RUN = replace(FAILED, kind="dag_failure", task_id="", map_index=-1, try_number=0
         ),
         (Event(kind="success", dag_id="sales"), RUSSIAN, "✅ [B]Задача выполнена: sales[/B]"),
     ],
-    ids=["failure", "retry", "timed out", "own reason", "deadline", "decision", "nothing known"],
+    ids=[
+        "failure",
+        "retry",
+        "timed out",
+        "failed tasks",
+        "many failed tasks",
+        "own reason",
+        "deadline",
+        "decision",
+        "nothing known",
+    ],
 )
 def test_what_is_said(event, wording, text):
     assert wording.alert(event) == text
@@ -310,6 +335,14 @@ def test_what_is_counted_and_listed():
     text = RUSSIAN.alert(RUN, count="7", last=1_777_896_000.0, lines=["a", "b"], total=5)
     assert text.split("\n")[-1] == "×7, последний раз в 14:00"
     assert "Задач со сбоем: 5\na\nb\nи ещё 3\n" in text
+
+
+def test_failed_tasks_are_named_once():
+    run = replace(RUN, reason="task_failure", failed=(("load[7]", ""), ("load[70]", ""), ("killed", "")))
+    text = ENGLISH.alert(run, lines=[ENGLISH.line(FAILED)], total=1)
+    assert "Failed tasks: 3\n❌ Task failed: sales.load[7] — ValueError: row 17 [URL=" in text
+    assert "\n• load[70]\n• killed\n" in text
+    assert "— a task failed — load[7], load[70], killed [URL=" in ENGLISH.line(run)
 
 
 def test_what_an_author_says_instead():
