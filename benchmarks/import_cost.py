@@ -17,13 +17,19 @@ import tempfile
 from benchmarks.result import Result
 
 ROUNDS = 7
-BUDGET_MS = 10.0
+# For all of it at once, which no DAG file imports; Slack's operators alone cost 100.
+BUDGET_MS = 20.0
 
 IMPORTS = {
     "operators.dialog": "from airflow_provider_b24.operators.dialog import DialogWritingOperator",
     "operators.message": "from airflow_provider_b24.operators.message import MessageAddOperator",
+    "operators.file": "from airflow_provider_b24.operators.file import FileUploadOperator",
+    "operators.notify": "from airflow_provider_b24.operators.notify import NotifyOperator",
     "operators.rest": "from airflow_provider_b24.operators.rest import RestOperator",
     "@task.bitrix24_report": "task.bitrix24_report",
+    "transfers.sql_to_dialog": "from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator",
+    "notifications.bitrix24": "from airflow_provider_b24.notifications.bitrix24 import Bitrix24Notifier",
+    "notifications.run_message": "from airflow_provider_b24.notifications.run_message import RunMessage",
     "hooks.bitrix24": "from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook",
 }
 SLACK = "from airflow.providers.slack.operators.slack import SlackAPIPostOperator"
@@ -56,11 +62,11 @@ def main() -> list[Result]:
     """Measure and print."""
     everything = cost("\n".join(IMPORTS.values()))
     for name, statement in IMPORTS.items():
-        print(f"  {name:<24}{cost(statement, 3):6.1f} ms alone")
+        print(f"  {name:<26}{cost(statement, 3):6.1f} ms alone")
     slack = importlib.util.find_spec("airflow.providers.slack") is not None
     name, statement = ("the Slack operators", SLACK) if slack else ("requests", REQUESTS)
     other = cost(statement)
-    print(f"  {name:<24}{other:6.1f} ms")
+    print(f"  {name:<26}{other:6.1f} ms")
     return [
         Result(
             f"importing all that a DAG file may import, beside {name}",

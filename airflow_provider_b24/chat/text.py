@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_b24.rest.credentials import redact
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -156,6 +155,8 @@ def excerpt(source: str | BaseException, *, secrets: Iterable[str] = (), most: i
     :param secrets: what must not be shown, in any form. What is secret in URLs is never shown.
     :param most: the most characters of the excerpt. Default 3,000; the portal cuts messages at 20,000.
     """
+    from airflow_provider_b24.rest.credentials import redact
+
     # A secret that is coloured in its middle would not be recognised, nor one that is escaped, nor half of one.
     text = escape(redact(plain(source), secrets))
     if len(text) <= most:

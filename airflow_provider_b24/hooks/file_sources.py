@@ -14,7 +14,6 @@ from io import BytesIO
 from typing import Any
 
 from airflow_provider_b24.chat.files import File, check_file_name
-from airflow_provider_b24.chat.table_files import for_excel, no_raw_errors
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 _TABLES = (".csv", ".xlsx", ".parquet")
@@ -79,6 +78,8 @@ def file_of(source: Any, name: str | None = None) -> File:
     :raises ConfigurationError: for what can become none; also where a library is missing, which it names.
     :raises FileError: if it can not be read, is empty or larger than 100 MB.
     """
+    from airflow_provider_b24.chat.table_files import no_raw_errors
+
     check_source(source, name)
     if isinstance(source, File):
         return source if name is None else File(name, source.size, source.open)
@@ -195,6 +196,8 @@ def _write_pandas(table: Any, ending: str, buffer: BytesIO) -> None:
 
 def _held_by_excel(values: Iterable[Any]) -> list[Any] | None:
     """Values as a sheet of Excel can hold them; None where it holds all of them as they are."""
+    from airflow_provider_b24.chat.table_files import for_excel
+
     values = list(values)
     made = [for_excel(value) for value in values]
     return made if any(after is not before for after, before in zip(made, values, strict=True)) else None
@@ -202,6 +205,7 @@ def _held_by_excel(values: Iterable[Any]) -> list[Any] | None:
 
 def _pandas_for_excel(table: Any) -> Any:
     """A dataframe that Excel can hold: what has a time zone or too many digits is text."""
+    from airflow_provider_b24.chat.table_files import for_excel
 
     def held(label: Any) -> Any:
         # A label of several levels is a tuple.

@@ -15,10 +15,6 @@ from airflow_provider_b24.chat.dialogs import check_dialog_id
 from airflow_provider_b24.chat.message import LONGEST_TEXT
 from airflow_provider_b24.chat.run_message import PARTS, check_language, parts, put_together, values
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.hooks.shared_store import shared_store
-from airflow_provider_b24.notifications.run_context import states_of
-from airflow_provider_b24.notifications.run_teller import Teller
-from airflow_provider_b24.notifications.telling import Telling
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known, seconds
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_b24.chat.living_message import SharedStore
     from airflow_provider_b24.chat.run_message import RunView
     from airflow_provider_b24.notifications.run_context import RunFacts
+    from airflow_provider_b24.notifications.run_teller import Teller
 
 log = logging.getLogger(__name__)
 
@@ -228,6 +225,9 @@ class RunMessage(BaseNotifier):
     @contextmanager
     def _teller(self, context: Mapping[str, Any]) -> Iterator[Teller]:
         """Who tells of the context's run; what goes wrong is told in the log."""
+        from airflow_provider_b24.notifications.run_teller import Teller
+        from airflow_provider_b24.notifications.telling import Telling
+
         teller: Teller | None = None
         try:
             if self._last is None or not self._last.is_for(context):
@@ -256,9 +256,13 @@ class RunMessage(BaseNotifier):
         return Bitrix24Hook(conn_id)
 
     def _store(self) -> SharedStore | None:
+        from airflow_provider_b24.hooks.shared_store import shared_store
+
         return shared_store(_DESCRIPTION)
 
     def _states(self, context: Mapping[str, Any], facts: RunFacts) -> dict[str, str | None]:
+        from airflow_provider_b24.notifications.run_context import states_of
+
         return states_of(context, facts)
 
 
