@@ -9,12 +9,21 @@ import threading
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 # How often uvicorn renews the date in its headers, and how long answers may go on that were begun before the end.
 _TICK_SECONDS = 0.1
 _ANSWER_SECONDS = 1.0
+
+
+class _Silent(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+    """Logs no requests, however loggers are set up meanwhile: what is logged belongs to those who call the portal."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.access_log = False
 
 
 class _Uvicorn(uvicorn.Server):
@@ -97,7 +106,8 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            access_log=False,
+            log_level="warning",
+            http=_Silent,
         )
         self._uvicorn = _Uvicorn(config)
         self._thread = threading.Thread(
