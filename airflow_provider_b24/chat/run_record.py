@@ -140,11 +140,6 @@ def view_of(
     )
 
 
-def is_ended(known: Mapping[str, Any]) -> bool:
-    """Whether the run has ended, as far as is known."""
-    return bool(_known(known).ended)
-
-
 @dataclass(frozen=True)
 class Part:
     """A task of the DAG.

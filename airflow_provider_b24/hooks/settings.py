@@ -41,7 +41,6 @@ EXTRAS = (
     "operating_limit",
     "limiter_url",
 )
-_SECRET_EXTRAS = ("client_secret", "access_token", "refresh_token", "bot_token")
 # What is taken for a slip of the pen.
 _MOST_MEGABYTES = 10_000
 _APP_EXTRAS = ("client_id", "client_secret", "access_token", "refresh_token")
