@@ -6,7 +6,17 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -21,6 +31,7 @@ from airflow_provider_b24.rest.content import Body
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.lanes import Lane, Work
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
@@ -101,6 +112,37 @@ class AsyncClient:
     async def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
         """Carry out a conversation of several calls, made for this client's peer."""
         return await self._drive(conversation(self.peer))
+
+    async def stream(self, work: Work[T], source: Iterable[Any] | AsyncIterable[Any] = ()) -> AsyncIterator[T]:
+        """Carry out a work of several lanes, each in a task; see :meth:`.Client.stream`."""
+        items = _items(source)
+        lanes: dict[asyncio.Task[Any], Lane] = {}
+        try:
+            while True:
+                while (wanted := work.wants()) > 0:
+                    work.offer([item async for item in _first(items, wanted)])
+                while len(lanes) < work.width and (lane := work.begin()) is not None:
+                    lanes[asyncio.create_task(self._outcome(lane))] = lane
+                found = work.ready()
+                for one in found:
+                    yield one
+                if found or not lanes:
+                    if work.over:
+                        return
+                    continue
+                ended, _ = await asyncio.wait(lanes, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    work.end(lanes.pop(task), task.result())
+        finally:
+            for task in lanes:
+                task.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+
+    async def _outcome(self, lane: Lane) -> Any:
+        try:
+            return await self._drive(lane.conversation(self.peer))
+        except Bitrix24Error as error:
+            return error.with_traceback(None)
 
     async def _drive(self, conversation: Generator[Step, Any, T]) -> T:
         outcome: Any = None
@@ -211,6 +253,26 @@ class AsyncClient:
             except (ImportError, ValueError):
                 return None
         return self._transports[proxy]
+
+
+async def _items(source: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    if isinstance(source, AsyncIterable):
+        async for item in source:
+            yield item
+    else:
+        for item in source:
+            yield item
+
+
+async def _first(items: AsyncGenerator[Any, None], count: int) -> AsyncIterator[Any]:
+    """The next items, no more than so many."""
+    while count > 0:
+        try:
+            item = await anext(items)
+        except StopAsyncIteration:
+            return
+        yield item
+        count -= 1
 
 
 async def _read_aside(body: Body) -> AsyncIterator[bytes]:

@@ -6,13 +6,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from http.client import HTTPException
+from itertools import islice
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from airflow_provider_b24.rest.connections import Adapter, bounds
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.lanes import Lane, Work, given_up
 from airflow_provider_b24.rest.ledger import call_after_fork, new_lock
 from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
@@ -121,7 +123,59 @@ class Client:
         """Carry out a conversation of several calls, made for this client's peer."""
         return self._drive(conversation(self.peer))
 
-    def _drive(self, conversation: Generator[Step, Any, T]) -> T:
+    def stream(self, work: Work[T], source: Iterable[Any] = ()) -> Iterator[T]:
+        """Carry out a work of several lanes, each in a thread; one alone in this one.
+
+        Rows are read no faster than they are taken: no more is under way or ready than the work has room for.
+
+        :param source: what the work is about, taken as it is wanted.
+        :raises Bitrix24Error: the failure that ends the work; what comes before it has been given out by then.
+        """
+        items = iter(source)
+        lanes: dict[Future[Any], Lane] = {}
+        stop = threading.Event()
+        try:
+            while True:
+                while (wanted := work.wants()) > 0:
+                    work.offer(list(islice(items, wanted)))
+                begun = list(islice(iter(work.begin, None), max(0, work.width - len(lanes))))
+                if len(begun) == 1 and not lanes:
+                    work.end(begun[0], self._outcome(begun[0], None))
+                else:
+                    lanes.update({self._in_thread(lane, stop): lane for lane in begun})
+                found = work.ready()
+                yield from found
+                if found or not lanes:
+                    if work.over:
+                        return
+                    continue
+                for future in wait(lanes, return_when=FIRST_COMPLETED).done:
+                    work.end(lanes.pop(future), future.result())
+        finally:
+            # A lane that waits for a limit now sends nothing afterwards.
+            stop.set()
+
+    def _in_thread(self, lane: Lane, stop: threading.Event) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def carry_out() -> None:
+            try:
+                tell = partial(future.set_result, self._outcome(lane, stop))
+            except BaseException as error:
+                tell = partial(future.set_exception, error)
+            tell()
+
+        # A daemon: whoever ends this process does not wait for a limit.
+        threading.Thread(target=partial(copy_context().run, carry_out), name="bitrix24-lane", daemon=True).start()
+        return future
+
+    def _outcome(self, lane: Lane, stop: threading.Event | None) -> Any:
+        try:
+            return self._drive(lane.conversation(self.peer), stop)
+        except Bitrix24Error as error:
+            return error.with_traceback(None)
+
+    def _drive(self, conversation: Generator[Step, Any, T], stopped: threading.Event | None = None) -> T:
         outcome: Any = None
         failure: Bitrix24Error | None = None
         try:
@@ -129,6 +183,8 @@ class Client:
                 step = conversation.send(outcome) if failure is None else conversation.throw(failure)
                 failure = None
                 try:
+                    if stopped is not None and stopped.is_set():
+                        raise given_up()
                     if isinstance(step, Send):
                         outcome = self._exchange(step.request, step.deadline)
                     elif isinstance(step, Wait):

@@ -9,10 +9,10 @@ the reading ends in an error if that moves, never in a shorter list.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
+from airflow_provider_b24.rest.lists import ListMethod, list_method
 from airflow_provider_b24.rest.protocol import Call, Reply
 
 PAGE = 50
@@ -31,48 +31,6 @@ class Reader(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Keyset:
-    """How one method is read by key.
-
-    :ivar rows: where the rows are in the result; empty where the result is the list.
-    :ivar key: the id's name in a row.
-    :ivar filter: the name of the filter parameter.
-    :ivar filter_key: the id's name in the filter.
-    :ivar order: the name of the order parameter; a pair where field and direction are two parameters.
-    :ivar select: the name of the select parameter, if there is one.
-    """
-
-    rows: str = ""
-    key: str = "ID"
-    filter: str = "filter"
-    filter_key: str = "ID"
-    order: str | tuple[str, str] = "order"
-    select: str | None = "select"
-
-
-_CLASSIC = Keyset()
-_CATALOG = ("id", "filter", "id")
-
-KEYSETS: dict[str, Keyset] = {
-    "crm.item.list": Keyset("items", "id", "filter", "id"),
-    "crm.deal.list": _CLASSIC,
-    "crm.lead.list": _CLASSIC,
-    "crm.contact.list": _CLASSIC,
-    "crm.company.list": _CLASSIC,
-    "crm.quote.list": _CLASSIC,
-    "crm.activity.list": _CLASSIC,
-    "crm.product.list": _CLASSIC,
-    "tasks.task.list": Keyset("tasks", "id"),
-    "user.get": Keyset("", "ID", "FILTER", "ID", ("sort", "order")),
-    "lists.element.get": Keyset("", "ID", "FILTER", "ID", "ELEMENT_ORDER", "SELECT"),
-    "voximplant.statistic.get": Keyset("", "ID", "FILTER", "ID", ("SORT", "ORDER"), None),
-    "catalog.product.list": Keyset("products", *_CATALOG),
-    "catalog.product.offer.list": Keyset("offers", *_CATALOG),
-    "catalog.product.service.list": Keyset("services", *_CATALOG),
-}
-
-
 def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> Reader:
     """The way to read a list method to its end.
 
@@ -89,22 +47,20 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> R
             raise ConfigurationError(
                 f"{name} is {params[given]!r}", method=method, advice=f"All rows are read; leave {name} out."
             )
-    if version == 3:
-        if method != "tasks.task.list":
-            raise ConfigurationError(
-                "this REST 3.0 list can not be read to its end yet",
-                method=method,
-                advice="Read it page by page with its own 'pagination' parameter.",
-            )
-        return KeysetReader(method, params, Keyset("items", "id", "filter", "id"), version=3)
-    keyset = KEYSETS.get(method.lower())
-    return KeysetReader(method, params, keyset) if keyset else OffsetReader(method, params)
+    known = list_method(method, version)
+    if version == 3 and known is None:
+        raise ConfigurationError(
+            "this REST 3.0 list can not be read to its end yet",
+            method=method,
+            advice="Read it page by page with its own 'pagination' parameter.",
+        )
+    return KeysetReader(method, params, known, version=version) if known else OffsetReader(method, params)
 
 
 class KeysetReader:
     """Pages by "greater than the last id seen"."""
 
-    def __init__(self, method: str, params: Mapping[str, Any], keyset: Keyset, *, version: int = 2) -> None:
+    def __init__(self, method: str, params: Mapping[str, Any], keyset: ListMethod, *, version: int = 2) -> None:
         self._method = method
         self._keyset = keyset
         self._version = version

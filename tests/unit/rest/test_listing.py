@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, IncompleteReplyError
-from airflow_provider_b24.rest.listing import KEYSETS, KeysetReader, OffsetReader, reader_for
+from airflow_provider_b24.rest.listing import KeysetReader, OffsetReader, reader_for
+from airflow_provider_b24.rest.lists import LISTS
 from airflow_provider_b24.rest.protocol import Call, Reply
 
 DEALS = [{"ID": str(number), "TITLE": f"deal {number}"} for number in range(1, 301) if number % 3]
@@ -164,10 +165,10 @@ def _wrapped(name: str, rows: list[Any]) -> Any:
     return {name: rows} if name else rows
 
 
-@pytest.mark.parametrize("method", KEYSETS)
+@pytest.mark.parametrize("method", LISTS)
 @pytest.mark.parametrize("ids_as_text", [True, False])
 def test_every_method_that_is_read_by_key(method: str, *, ids_as_text: bool) -> None:
-    keyset = KEYSETS[method]
+    keyset = LISTS[method]
     rows = [{keyset.key: str(number) if ids_as_text else number} for number in range(1, 120)]
 
     def serve(call: Call) -> Reply:
@@ -343,8 +344,8 @@ _json = st.recursive(
 @given(_json, st.none() | st.integers(), st.none() | st.integers())
 def test_any_page_is_rows_or_an_error_of_ours(result: Any, total: int | None, following: int | None) -> None:
     for reader in (
-        KeysetReader("crm.item.list", {}, KEYSETS["crm.item.list"]),
-        KeysetReader("crm.deal.list", {}, KEYSETS["crm.deal.list"]),
+        KeysetReader("crm.item.list", {}, LISTS["crm.item.list"]),
+        KeysetReader("crm.deal.list", {}, LISTS["crm.deal.list"]),
         OffsetReader("some.list", {}),
     ):
         try:

@@ -1,0 +1,72 @@
+"""Several conversations with a portal side by side, whose results come out in order.
+
+What is to be done next, and when there is enough, is decided by a :class:`Work`: pure, over values, and told what has
+become of each conversation. A client carries it out, in threads or in tasks of its event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.peer import Peer
+from airflow_provider_b24.rest.steps import Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """A conversation that is held beside others.
+
+    :ivar conversation: begins it.
+    :ivar about: what it is for; only the work that made it looks at this.
+    """
+
+    conversation: Callable[[Peer], Generator[Step, Any, Any]] = field(repr=False)
+    about: Any = None
+
+
+class Work(Generic[T]):
+    """Something that takes many conversations. Called from one thread only, whatever carries them out.
+
+    :ivar width: how many lanes may be under way at once now; at least 1.
+    """
+
+    width: int = 1
+
+    def wants(self) -> int:
+        """How many items of its source it would take now."""
+        return 0
+
+    def offer(self, items: Sequence[Any]) -> None:
+        """Take these items; fewer than it wanted are the last ones."""
+
+    def begin(self) -> Lane | None:
+        """The next lane to be opened beside those that are under way; None if there is none before one of them ends."""
+        raise NotImplementedError
+
+    def end(self, lane: Lane, outcome: Any) -> None:
+        """Learn what a lane has come to: what its conversation returned, or the :class:`Bitrix24Error` it raised."""
+        raise NotImplementedError
+
+    def ready(self) -> list[T]:
+        """What is ready to be given out and was not yet, in order.
+
+        :raises Bitrix24Error: the failure that ends the work, when all that comes before it has been given out.
+        """
+        raise NotImplementedError
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be done or given out."""
+        raise NotImplementedError
+
+
+def given_up() -> Bitrix24Error:
+    """What a lane that waits ends with when nobody wants the results any more."""
+    from airflow_provider_b24.rest.errors import NotSentError
+
+    return NotSentError("nobody waits for it any more")
