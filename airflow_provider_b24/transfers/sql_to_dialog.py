@@ -17,6 +17,7 @@ from airflow_provider_b24.chat.files import check_file_text
 from airflow_provider_b24.chat.table_files import check_table_name, write
 from airflow_provider_b24.chat.table_message import SendAs, check_send_as
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.database import check_conn_id, database_hook
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
@@ -139,7 +140,7 @@ class SqlToDialogOperator(DefersAtLimit):
         check_switches(as_bot=as_bot, or_none=True)
         check_switches(markdown=markdown, mentions=mentions, typing=typing)
         check_switches(post_again_when_cleared=post_again_when_cleared)
-        check_unless_template(_check_conn_id, conn_id)
+        check_unless_template(check_conn_id, conn_id)
         check_unless_template(check_dialog_id, dialog_id)
         check_unless_template(check_table_name, file_name)
         check_unless_template(partial(check_file_text, final=not (markdown or mentions)), message)
@@ -163,7 +164,7 @@ class SqlToDialogOperator(DefersAtLimit):
 
             # What can not work is better known before the query than after it.
             check_table_name(self.file_name)
-            _check_conn_id(self.conn_id)
+            check_conn_id(self.conn_id)
             hook.get_conn()
             message_id = hook.recall(memory)
             if message_id is None:
@@ -209,23 +210,11 @@ class SqlToDialogOperator(DefersAtLimit):
             # What is returned, some hooks make tuples of.
             return []
 
-        self._database().run(self.sql, parameters=self.parameters, handler=take)
+        database = database_hook(self.conn_id, self.hook_params, self.database)
+        database.run(self.sql, parameters=self.parameters, handler=take)
         if not found:
             raise ConfigurationError("sql returns nothing that could be posted", advice="Give a query: SELECT …")
         return found[0]
-
-    def _database(self) -> Any:
-        from airflow.sdk import BaseHook
-
-        hook: Any = BaseHook.get_connection(self.conn_id).get_hook(hook_params=self.hook_params)
-        if not callable(getattr(hook, "run", None)) or not callable(getattr(hook, "get_records", None)):
-            raise ConfigurationError(
-                f"conn_id is {self.conn_id!r}, and {type(hook).__name__} runs no SQL",
-                advice="It takes a connection whose hook is a DbApiHook.",
-            )
-        if self.database:
-            setattr(hook, "database" if hook.conn_type == "postgres" else "schema", self.database)
-        return hook
 
     def _taken(self, cursor: Any, folder: str, words: str) -> _Result | None:
         """What a cursor has, read while the database is connected; None after a statement that returns no rows."""
@@ -267,11 +256,6 @@ class SqlToDialogOperator(DefersAtLimit):
         if self.empty == "skip":
             raise AirflowSkipException("The query returned no rows")
         raise AirflowException("The query returned no rows")
-
-
-def _check_conn_id(value: object) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"conn_id is {value!r}", advice="Name the Airflow connection of the database.")
 
 
 def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:

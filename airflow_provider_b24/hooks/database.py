@@ -1,0 +1,39 @@
+"""The hook of the database that a connection leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+
+def check_conn_id(value: object) -> None:
+    """Refuse what can be no connection's id.
+
+    :raises ConfigurationError: naming the argument.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"conn_id is {value!r}", advice="Name the Airflow connection of the database.")
+
+
+def database_hook(conn_id: str, hook_params: Mapping[str, Any] | None = None, database: str | None = None) -> Any:
+    """The ``DbApiHook`` of a connection.
+
+    :param conn_id: the Airflow connection of the database.
+    :param hook_params: for the hook.
+    :param database: another than the connection's.
+    :raises ConfigurationError: if the connection's hook is none that runs SQL.
+    """
+    from airflow.sdk import BaseHook
+
+    check_conn_id(conn_id)
+    hook: Any = BaseHook.get_connection(conn_id).get_hook(hook_params=hook_params)
+    if not callable(getattr(hook, "run", None)) or not callable(getattr(hook, "get_records", None)):
+        raise ConfigurationError(
+            f"conn_id is {conn_id!r}, and {type(hook).__name__} runs no SQL",
+            advice="It takes a connection whose hook is a DbApiHook.",
+        )
+    if database:
+        setattr(hook, "database" if hook.conn_type == "postgres" else "schema", database)
+    return hook
