@@ -105,9 +105,10 @@ class AsyncClient:
     ) -> AsyncIterator[Any]:
         """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
         reader = reader_for(method, params or {}, version=version)
-        while (call := reader.next_call()) is not None:
-            for row in reader.feed(await self.call(call)):
-                yield row
+        while calls := reader.next_calls():
+            for call in calls:
+                for row in reader.feed(await self.call(call)):
+                    yield row
 
     async def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
         """Carry out a conversation of several calls, made for this client's peer."""

@@ -116,8 +116,9 @@ class Client:
     def iterate(self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2) -> Iterator[Any]:
         """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
         reader = reader_for(method, params or {}, version=version)
-        while (call := reader.next_call()) is not None:
-            yield from reader.feed(self.call(call))
+        while calls := reader.next_calls():
+            for call in calls:
+                yield from reader.feed(self.call(call))
 
     def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
         """Carry out a conversation of several calls, made for this client's peer."""

@@ -21,11 +21,11 @@ PAGE = 50
 class Reader(Protocol):
     """Says what to ask for next, and takes the answers in."""
 
-    def next_call(self) -> Call | None:
-        """The next page's call, or None when all has been read."""
+    def next_calls(self) -> list[Call]:
+        """The calls to be carried out next, in any order or all at once; none when all has been read."""
 
     def feed(self, reply: Reply) -> list[Any]:
-        """The rows of a page.
+        """The rows of a page, which are given out. The replies come in the order of their calls.
 
         :raises IncompleteReplyError: if it can not be the page that was asked for.
         """
@@ -54,7 +54,9 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> R
             method=method,
             advice="Read it page by page with its own 'pagination' parameter.",
         )
-    return KeysetReader(method, params, known, version=version) if known else OffsetReader(method, params)
+    if known is not None and known.by_key:
+        return KeysetReader(method, params, known, version=version)
+    return OffsetReader(method, params)
 
 
 class KeysetReader:
@@ -71,10 +73,10 @@ class KeysetReader:
         self._last = self._first_bound()
         self._take_select()
 
-    def next_call(self) -> Call | None:
-        """The next page's call, or None when all has been read."""
+    def next_calls(self) -> list[Call]:
+        """The next page's call, or none when all has been read."""
         if self._done:
-            return None
+            return []
         keyset = self._keyset
         params = dict(self._params)
         direction = "DESC" if self._descending else "ASC"
@@ -86,7 +88,7 @@ class KeysetReader:
             bound = [] if self._last is None else [[keyset.filter_key, self._sign, self._last]]
             params[keyset.filter] = [*self._filter, *bound]
             params["pagination"] = {"page": 1, "limit": PAGE}
-            return Call(self._method, params, version=3)
+            return [Call(self._method, params, version=3)]
         if self._last is None:
             params[keyset.filter] = self._filter
         else:
@@ -94,7 +96,7 @@ class KeysetReader:
         if not params[keyset.filter]:
             del params[keyset.filter]
         params["start"] = -1
-        return Call(self._method, params)
+        return [Call(self._method, params)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""
@@ -202,11 +204,11 @@ class OffsetReader:
         self._read = 0
         self._total: int | None = None
 
-    def next_call(self) -> Call | None:
-        """The next page's call, or None when all has been read."""
+    def next_calls(self) -> list[Call]:
+        """The next page's call, or none when all has been read."""
         if self._start is None:
-            return None
-        return Call(self._method, {**self._params, "start": self._start} if self._start else self._params)
+            return []
+        return [Call(self._method, {**self._params, "start": self._start} if self._start else self._params)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""

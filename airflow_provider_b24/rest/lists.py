@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+# How a list is asked for its next rows: by "greater than the last id seen"; by the offset ``start``; by the number of
+# a page; by offset and limit; by ``pagination`` or one of the two kinds of cursor of REST 3.0; or not at all.
+Paging = Literal["key", "start", "page", "offset", "pagination", "tail", "cursor", "refused"]
 
 
 @dataclass(frozen=True)
 class ListMethod:
-    """How one method is read by key.
+    """How one method is read.
 
     :ivar rows: where the rows are in the result; empty where the result is the list.
-    :ivar key: the id's name in a row.
+    :ivar key: the id's name in a row; empty where rows have none.
     :ivar filter: the name of the filter parameter.
     :ivar filter_key: the id's name in the filter.
     :ivar order: the name of the order parameter; a pair where field and direction are two parameters.
@@ -19,6 +24,11 @@ class ListMethod:
     :ivar created: the same of the time of creation.
     :ivar strict: whether it refuses a filter by an id that is no number, so that a chain of pages stops where a
         reference leads nowhere; otherwise such an id counts as 0.
+    :ivar paging: how the next rows are asked for.
+    :ivar page: how many rows a page has at most.
+    :ivar required: the parameters without which the method refuses to list anything; ``filter.x`` is a condition.
+    :ivar batch: whether it may be called within a batch.
+    :ivar advice: what to do instead, where it can not be read to its end.
     """
 
     rows: str = ""
@@ -30,6 +40,16 @@ class ListMethod:
     changed: str | None = None
     created: str | None = None
     strict: bool = False
+    paging: Paging = "key"
+    page: int = 50
+    required: tuple[str, ...] = ()
+    batch: bool = True
+    advice: str = ""
+
+    @property
+    def by_key(self) -> bool:
+        """Whether each page can be asked for by "greater than the last id seen"."""
+        return self.paging == "key"
 
 
 _CLASSIC = ListMethod(changed="DATE_MODIFY", created="DATE_CREATE")

@@ -234,13 +234,14 @@ def test_any_portal(seed: int, webhook: bool, plan: Any) -> None:
         assert outcome.replies.keys() | outcome.errors.keys() == {0, 1, 2}
         ends += outcome.errors.values()
     for method in ("crm.item.list", "some.list"):
-        reader = reader_for(method, {})
+        reader = reader_for(method, {"entityTypeId": 2})
         try:
-            while (call := reader.next_call()) is not None and rng.random() < 0.9:
-                reply = carried_out(converse(peer, call), peer, rng)
-                if isinstance(reply, Bitrix24Error):
-                    raise reply
-                reader.feed(reply)
+            while (calls := reader.next_calls()) and rng.random() < 0.9:
+                for call in calls:
+                    reply = carried_out(converse(peer, call), peer, rng)
+                    if isinstance(reply, Bitrix24Error):
+                        raise reply
+                    reader.feed(reply)
         except Bitrix24Error as error:
             ends.append(error)
     for end in ends:

@@ -27,10 +27,11 @@ def read(
     reader = reader_for(method, params, version=version)
     rows: list[Any] = []
     calls: list[Call] = []
-    while (call := reader.next_call()) is not None:
-        calls.append(call)
+    while asked := reader.next_calls():
+        calls += asked
         assert len(calls) <= most
-        rows += reader.feed(serve(call))
+        for reply in [serve(call) for call in asked]:
+            rows += reader.feed(reply)
     return rows, calls
 
 
@@ -353,4 +354,4 @@ def test_any_page_is_rows_or_an_error_of_ours(result: Any, total: int | None, fo
         except Bitrix24Error:
             continue
         assert isinstance(rows, list)
-        reader.next_call()
+        reader.next_calls()
