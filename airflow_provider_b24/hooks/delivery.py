@@ -6,23 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_b24.hooks.task_state import life_of, task_state
+
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
 
 _PREFIX = "bitrix24/message/"
-
-
-class _StateStore:
-    """``task_state_store`` (Airflow 3.3) as a mapping."""
-
-    def __init__(self, accessor: Any) -> None:
-        self._accessor = accessor
-
-    def get(self, key: str) -> Any:
-        return self._accessor.get(key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._accessor.set(key, value)
 
 
 def memory_of(context: Mapping[str, Any], name: str, *, post_again_when_cleared: bool = True) -> Memory:
@@ -38,19 +27,17 @@ def memory_of(context: Mapping[str, Any], name: str, *, post_again_when_cleared:
     from airflow_provider_b24.chat.delivery import Memory
 
     ti: Any = context.get("ti")
-    # A clear raises max_tries, a retry leaves it as it is.
     most = getattr(ti, "max_tries", None)
     seed = str(getattr(ti, "id", ""))
     key = f"{_PREFIX}{name}"
-    try:
-        store = context["task_state_store"]
-    except KeyError:
+    store = task_state(context)
+    if store is None:
         return Memory(key=key, since=_earliest(context, ti, most), seed=seed)
     return Memory(
-        _StateStore(store),
+        store,
         key,
         lasting=True,
-        life=str(most),
+        life=life_of(context),
         any_life=not post_again_when_cleared,
         seed=seed,
     )

@@ -6,48 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.sdk.bases.operator import BaseOperatorMeta
-from airflow.sdk.definitions.mappedoperator import OperatorPartial
-
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, PersonLink, TaskLink, show
 from airflow_provider_b24.operators.arguments import check_unless_template
 from airflow_provider_b24.operators.deferral import DefersAtLimit
+from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.methods import check_method
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 
-def _renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """``params`` of a REST method, not Airflow's ``params``, which every operator takes and mixes with the DAG's."""
-    if "params" not in arguments:
-        return dict(arguments)
-    if "rest_params" in arguments:
-        raise TypeError("params and rest_params are two names of one argument: give one of them")
-    return {"rest_params" if name == "params" else name: value for name, value in arguments.items()}
-
-
-class _ParamsAreRest(BaseOperatorMeta):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Airflow makes the tasks of a mapped operator itself, and gives them its own params.
-        return super().__call__(*args, **(kwargs if "_airflow_from_mapped" in kwargs else _renamed(kwargs)))
-
-
-class _Partial(OperatorPartial):
-    def expand(self, **mapped: Any) -> MappedOperator:
-        return super().expand(**_renamed(mapped))
-
-    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
-        if isinstance(kwargs, Sequence):
-            kwargs = [_renamed(item) if isinstance(item, Mapping) else item for item in kwargs]
-        return super().expand_kwargs(kwargs, strict=strict)
-
-
-class RestOperator(DefersAtLimit, metaclass=_ParamsAreRest):
+class RestOperator(TakesRestParams, DefersAtLimit):
     """Call a REST method of the portal; its result goes to XCom.
 
     ``RestOperator(task_id="deal", method="crm.item.get", params={"entityTypeId": 2, "id": 7})``
@@ -92,14 +64,6 @@ class RestOperator(DefersAtLimit, metaclass=_ParamsAreRest):
             raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
         if rest_params is not None:
             check_unless_template(_check_params, rest_params)
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """The arguments that all tasks have which ``expand`` makes of this."""
-        airflows = super().partial(**_renamed(kwargs))
-        # What is thrown away says so if nobody has called its expand.
-        airflows._expand_called = True
-        return _Partial(operator_class=cls, kwargs=airflows.kwargs, params=airflows.params)
 
     def execute(self, context: Context) -> Any:
         """Make the call."""
