@@ -116,7 +116,7 @@ def test_by_hand_there_is_a_bar(clock, caplog, monkeypatch, capsys):
     caplog.set_level("INFO", "progress")
     told = Progress("Reading", LOG, share=lambda: 0.25, clock=clock)
     for _ in progress(pages(clock, 30, seconds=1.0), told, len):
-        print("row")
+        sys.stdout.write("row\n")
     assert lines(caplog) == ["Reading: all 30,000 rows in 30 s, 1,000 a second"]
     assert "30,000 rows, 1,000 a second, 25 %, about 1 min 30 s left" in terminal.getvalue()
     # What a script prints may go into a file.
