@@ -76,6 +76,7 @@ def get_provider_info() -> dict[str, Any]:
             f"airflow_provider_b24.links.portal.{name}"
             for name in ("ChatLink", "DealLink", "MessageLink", "PersonLink", "TaskLink")
         ],
+        "asset-uris": [{"schemes": ["bitrix24"], "handler": "airflow_provider_b24.crm.assets.normalised"}],
         "cli": ["airflow_provider_b24.cli.definition.get_bitrix24_cli_commands"],
         "config": {
             "bitrix24": {
