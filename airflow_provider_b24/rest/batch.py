@@ -125,7 +125,7 @@ def converse_batch(
             _not_run(outcome, chunk)
             continue
         if outcome._certain is not None:
-            outcome.errors.update({key: _same(outcome._certain, call) for key, call in chunk.items()})
+            outcome.errors.update({key: for_one(outcome._certain, call) for key, call in chunk.items()})
             continue
         yield from _converse_chunk(peer, commands, chunk, patience or peer.patience, outcome)
     for key, error in outcome.errors.items():
@@ -177,6 +177,11 @@ def _query(params: Params) -> tuple[str | None, str]:
         return None, "a text holds half of a surrogate pair, which is no character"
     except (TypeError, ValueError, RecursionError) as error:
         return None, str(error)
+
+
+def may_be_batched(call: Call) -> bool:
+    """Whether a batch can carry a call of this method and version."""
+    return call.version == 2 and not _ALONE.search(call.method)
 
 
 def references(value: Any) -> set[str]:
@@ -323,7 +328,7 @@ def _request(
         if not outcome.replies and not outcome.errors and (request.repeatable or not failure.effect_unknown):
             raise failure.with_traceback(None)
         for key, call in calls.items():
-            outcome.errors[key] = _same(failure, call)
+            outcome.errors[key] = for_one(failure, call)
         if isinstance(failure, _CERTAIN):
             outcome._certain = failure
         return False
@@ -417,8 +422,8 @@ def _command_error(peer: Peer, call: Call, value: Any) -> Bitrix24Error:
     return error
 
 
-def _same(error: Bitrix24Error, call: Call) -> Bitrix24Error:
-    """The failure of the whole request, as that of one call in it."""
+def for_one(error: Bitrix24Error, call: Call) -> Bitrix24Error:
+    """The failure of a whole request, as that of one call in it."""
     if error.effect_unknown and call.repeatable:
         return IncompleteReplyError(
             f"the answer to the batch was lost: {error.description}", method=call.method, status=error.status

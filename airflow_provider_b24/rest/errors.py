@@ -27,11 +27,13 @@ class Bitrix24Error(Exception):
     :ivar status: the HTTP status, or None.
     :ivar advice: what to do about it.
     :ivar retry_after: seconds after which the same call is worth repeating, or None if that is not known.
+    :ivar done: where it ends the writing of many rows: of how many, from the first on, the outcomes were given out.
     """
 
     permanent: bool = True
     effect_unknown: bool = False
     default_advice: str = ""
+    done: int | None = None
 
     def __init__(
         self,

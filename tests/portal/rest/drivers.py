@@ -12,6 +12,7 @@ from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.batch import BatchReply
 from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
+from airflow_provider_b24.rest.lanes import Work
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Reply
 from airflow_provider_b24.rest.steps import Step
@@ -47,6 +48,9 @@ class SyncDriver:
 
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         return list(self.client.iterate(method, params, **options))
+
+    def stream(self, work: Work[Any], source: Any) -> list[Any]:
+        return list(self.client.stream(work, source))
 
     def together(self, call: Call, times: int) -> list[Reply]:
         """The same call so many times at once."""
@@ -98,6 +102,12 @@ class AsyncDriver:
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         async def read() -> list[Any]:
             return [row async for row in self.client.iterate(method, params, **options)]
+
+        return self._loop.run_until_complete(read())
+
+    def stream(self, work: Work[Any], source: Any) -> list[Any]:
+        async def read() -> list[Any]:
+            return [one async for one in self.client.stream(work, source)]
 
         return self._loop.run_until_complete(read())
 
