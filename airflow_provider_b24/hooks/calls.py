@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
@@ -159,25 +159,6 @@ class RestCalls(BaseHook):
         """Like :meth:`batch`."""
         client = await self.aget_conn()
         return await client.batch(_calls(calls), halt=halt)
-
-    def iterate(
-        self, method: str, params: Mapping[str, Any] | None = None, *, version: Literal[2, 3] = 2
-    ) -> Iterator[Any]:
-        """Every row of a list method once, in the order of ids, page by page as they are needed.
-
-        :param method: a list method, such as ``crm.item.list``.
-        :param params: its filter, select and other parameters; not ``start``.
-        :raises Bitrix24Error: also where the list can not be read completely; it is never just shorter.
-        """
-        return self.get_conn().iterate(method, params, version=version)
-
-    async def aiterate(
-        self, method: str, params: Mapping[str, Any] | None = None, *, version: Literal[2, 3] = 2
-    ) -> AsyncIterator[Any]:
-        """Like :meth:`iterate`."""
-        client = await self.aget_conn()
-        async for row in client.iterate(method, params, version=version):
-            yield row
 
     async def aread(self) -> None:
         """Read the connection now, and not when it is first needed.

@@ -26,13 +26,7 @@ def takes_the_same_as(twin: Callable[P, T]) -> Callable[[Callable[..., Coroutine
 
         @wraps(method)
         async def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-            problem: TypeError | None = None
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as caught:
-                problem = caught
-            if problem is not None:
-                raise TypeError(f"{method.__name__}() {problem}")
+            _check(method, signature, args, kwargs)
             return await method(*args, **kwargs)
 
         # What inspect, help() and editors look at.
@@ -40,3 +34,30 @@ def takes_the_same_as(twin: Callable[P, T]) -> Callable[[Callable[..., Coroutine
         return checked
 
     return decorate
+
+
+def yields_for(twin: Callable[P, Any]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """The same for a method that returns what can be gone through, asynchronously or not."""
+
+    def decorate(method: Callable[..., T]) -> Callable[P, T]:
+        signature = inspect.signature(twin)
+
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            _check(method, signature, args, kwargs)
+            return method(*args, **kwargs)
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _check(method: Callable[..., Any], signature: inspect.Signature, args: Any, kwargs: Any) -> None:
+    problem: TypeError | None = None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as caught:
+        problem = caught
+    if problem is not None:
+        raise TypeError(f"{method.__name__}() {problem}")

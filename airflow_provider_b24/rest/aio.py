@@ -18,6 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
+from itertools import islice
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -32,7 +33,6 @@ from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.lanes import Lane, Work
-from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 from airflow_provider_b24.rest.renewal import outcome_of
@@ -100,16 +100,6 @@ class AsyncClient:
         """Carry out any number of calls, 50 to a request; see :func:`~.batch.converse_batch`."""
         return await self._drive(converse_batch(self.peer, calls, halt=halt, patience=patience))
 
-    async def iterate(
-        self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2
-    ) -> AsyncIterator[Any]:
-        """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
-        reader = reader_for(method, params or {}, version=version)
-        while calls := reader.next_calls():
-            for call in calls:
-                for row in reader.feed(await self.call(call)):
-                    yield row
-
     async def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
         """Carry out a conversation of several calls, made for this client's peer."""
         return await self._drive(conversation(self.peer))
@@ -118,26 +108,34 @@ class AsyncClient:
         """Carry out a work of several lanes, each in a task; see :meth:`.Client.stream`."""
         items = _items(source)
         lanes: dict[asyncio.Task[Any], Lane] = {}
+        ended: set[asyncio.Task[Any]] = set()
+        failure: Exception | None = None
         try:
             while True:
                 while (wanted := work.wants()) > 0:
-                    work.offer([item async for item in _first(items, wanted)])
-                while len(lanes) < work.width and (lane := work.begin()) is not None:
-                    lanes[asyncio.create_task(self._outcome(lane))] = lane
+                    taken, failure = await _first(items, wanted)
+                    work.offer(taken)
+                begun = list(islice(iter(work.begin, None), max(0, work.width - len(lanes))))
+                lanes.update({asyncio.create_task(self._outcome(lane)): lane for lane in begun})
                 found = work.ready()
                 for one in found:
                     yield one
-                if found or not lanes:
-                    if work.over:
-                        return
+                if work.over:
+                    break
+                if begun or found:
                     continue
-                ended, _ = await asyncio.wait(lanes, return_when=asyncio.FIRST_COMPLETED)
+                if not lanes and not ended:
+                    raise RuntimeError(f"{type(work).__name__} is not over, and has nothing to do")
+                ended = (await asyncio.wait(lanes, return_when=asyncio.FIRST_COMPLETED))[0] if lanes else set()
                 for task in ended:
                     work.end(lanes.pop(task), task.result())
+            if failure is not None:
+                raise failure
         finally:
             for task in lanes:
                 task.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
+            await items.aclose()
 
     async def _outcome(self, lane: Lane) -> Any:
         try:
@@ -265,15 +263,17 @@ async def _items(source: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[A
             yield item
 
 
-async def _first(items: AsyncGenerator[Any, None], count: int) -> AsyncIterator[Any]:
-    """The next items, no more than so many."""
-    while count > 0:
-        try:
-            item = await anext(items)
-        except StopAsyncIteration:
-            return
-        yield item
-        count -= 1
+async def _first(items: AsyncGenerator[Any, None], wanted: int) -> tuple[list[Any], Exception | None]:
+    """The next items, no more than are wanted, and what ended them."""
+    taken: list[Any] = []
+    try:
+        while len(taken) < wanted:
+            taken.append(await anext(items))
+    except StopAsyncIteration:
+        pass
+    except Exception as error:
+        return taken, error
+    return taken, None
 
 
 async def _read_aside(body: Body) -> AsyncIterator[bytes]:

@@ -28,7 +28,6 @@ from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.lanes import Lane, Work, given_up
 from airflow_provider_b24.rest.ledger import call_after_fork, new_lock
-from airflow_provider_b24.rest.listing import reader_for
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 from airflow_provider_b24.rest.renewal import outcome_of, renew
@@ -113,13 +112,6 @@ class Client:
         """Carry out any number of calls, 50 to a request; see :func:`~.batch.converse_batch`."""
         return self._drive(converse_batch(self.peer, calls, halt=halt, patience=patience))
 
-    def iterate(self, method: str, params: Mapping[str, Any] | None = None, *, version: int = 2) -> Iterator[Any]:
-        """Every row of a list method, page by page; see :func:`~.listing.reader_for`."""
-        reader = reader_for(method, params or {}, version=version)
-        while calls := reader.next_calls():
-            for call in calls:
-                yield from reader.feed(self.call(call))
-
     def run(self, conversation: Callable[[Peer], Generator[Step, Any, T]]) -> T:
         """Carry out a conversation of several calls, made for this client's peer."""
         return self._drive(conversation(self.peer))
@@ -129,16 +121,20 @@ class Client:
 
         Rows are read no faster than they are taken: no more is under way or ready than the work has room for.
 
-        :param source: what the work is about, taken as it is wanted.
+        :param source: what the work is about, taken as it is wanted. What it raises is raised when all that it gave
+            before is done.
         :raises Bitrix24Error: the failure that ends the work; what comes before it has been given out by then.
         """
         items = iter(source)
         lanes: dict[Future[Any], Lane] = {}
+        ended: set[Future[Any]] = set()
         stop = threading.Event()
+        failure: Exception | None = None
         try:
             while True:
                 while (wanted := work.wants()) > 0:
-                    work.offer(list(islice(items, wanted)))
+                    taken, failure = _first(items, wanted)
+                    work.offer(taken)
                 begun = list(islice(iter(work.begin, None), max(0, work.width - len(lanes))))
                 if len(begun) == 1 and not lanes:
                     work.end(begun[0], self._outcome(begun[0], None))
@@ -146,12 +142,17 @@ class Client:
                     lanes.update({self._in_thread(lane, stop): lane for lane in begun})
                 found = work.ready()
                 yield from found
-                if found or not lanes:
-                    if work.over:
-                        return
+                if work.over:
+                    break
+                if begun or found:
                     continue
-                for future in wait(lanes, return_when=FIRST_COMPLETED).done:
+                if not lanes and not ended:
+                    raise RuntimeError(f"{type(work).__name__} is not over, and has nothing to do")
+                ended = wait(lanes, return_when=FIRST_COMPLETED).done if lanes else set()
+                for future in ended:
                     work.end(lanes.pop(future), future.result())
+            if failure is not None:
+                raise failure
         finally:
             # A lane that waits for a limit now sends nothing afterwards.
             stop.set()
@@ -304,6 +305,17 @@ class Client:
         idle, self._used = now - self._used, now
         if idle > self.settings.idle:
             self._adapter.close()
+
+
+def _first(items: Iterator[Any], wanted: int) -> tuple[list[Any], Exception | None]:
+    """The next items, no more than are wanted, and what ended them."""
+    taken: list[Any] = []
+    try:
+        for item in islice(items, wanted):
+            taken.append(item)
+    except Exception as error:
+        return taken, error
+    return taken, None
 
 
 def _may_have_left(error: BaseException) -> bool:

@@ -27,6 +27,8 @@ class Bitrix24Error(Exception):
     :ivar status: the HTTP status, or None.
     :ivar advice: what to do about it.
     :ivar retry_after: seconds after which the same call is worth repeating, or None if that is not known.
+    :ivar after: where it ends the reading of a list, the key of the last row that was given out: with it as ``after``
+        the reading goes on. None if there was none.
     :ivar done: where it ends the writing of many rows: of how many, from the first on, the outcomes were given out.
     """
 
@@ -52,6 +54,7 @@ class Bitrix24Error(Exception):
         self.status = status
         self.advice = self.default_advice if advice is None else advice
         self.retry_after = retry_after
+        self.after: int | str | None = None
 
     def __str__(self) -> str:
         label = self.code or ("empty error code" if self.code == "" else "")

@@ -19,7 +19,13 @@ PAGE = 50
 
 
 class Reader(Protocol):
-    """Says what to ask for next, and takes the answers in."""
+    """Says what to ask for next, and takes the answers in.
+
+    :ivar after: the key to resume behind the rows that were fed; None where that is not possible.
+    """
+
+    @property
+    def after(self) -> int | str | None: ...
 
     def next_calls(self) -> list[Call]:
         """The calls to be carried out next, in any order or all at once; none when all has been read."""
@@ -31,13 +37,14 @@ class Reader(Protocol):
         """
 
 
-def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> Reader:
+def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2, after: int | str | None = None) -> Reader:
     """The way to read a list method to its end.
 
     Rows come in the order of their ids, ascending, or descending if ``order`` says so.
 
     :param params: the method's own parameters: filter, select, and what else it takes; no ``start`` or
         ``pagination``.
+    :param after: begin behind this key.
     :raises ConfigurationError: for a parameter that reading everything leaves no room for, and for REST 3.0
         lists other than ``tasks.task.list``.
     """
@@ -55,14 +62,26 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2) -> R
             advice="Read it page by page with its own 'pagination' parameter.",
         )
     if known is not None and known.by_key:
-        return KeysetReader(method, params, known, version=version)
+        return KeysetReader(method, params, known, version=version, after=after)
+    if after is not None:
+        raise ConfigurationError(
+            f"after is {after!r}", method=method, advice="This list is read by offset and can not be resumed."
+        )
     return OffsetReader(method, params)
 
 
 class KeysetReader:
     """Pages by "greater than the last id seen"."""
 
-    def __init__(self, method: str, params: Mapping[str, Any], keyset: ListMethod, *, version: int = 2) -> None:
+    def __init__(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        keyset: ListMethod,
+        *,
+        version: int = 2,
+        after: int | str | None = None,
+    ) -> None:
         self._method = method
         self._keyset = keyset
         self._version = version
@@ -70,8 +89,13 @@ class KeysetReader:
         self._done = False
         self._descending = self._take_order()
         self._filter = self._take_filter()
-        self._last = self._first_bound()
+        self._last = self._begins_behind(self._first_bound(), after)
         self._take_select()
+
+    @property
+    def after(self) -> int | None:
+        """The last id that was fed, or that it began behind."""
+        return self._last
 
     def next_calls(self) -> list[Call]:
         """The next page's call, or none when all has been read."""
@@ -171,6 +195,15 @@ class KeysetReader:
             )
         return number
 
+    def _begins_behind(self, bound: int | None, after: int | str | None) -> int | None:
+        """The further of the caller's bound and of the key to resume behind."""
+        if after is None:
+            return bound
+        key = _id({"after": after}, "after")
+        if key is None:
+            raise ConfigurationError(f"after is {after!r}", method=self._method, advice="It is an id, a number.")
+        return key if bound is None else (min if self._descending else max)(bound, key)
+
     def _take_select(self) -> None:
         name = self._keyset.select and _parameter(self._params, self._keyset.select)
         if not name:
@@ -196,6 +229,8 @@ class KeysetReader:
 
 class OffsetReader:
     """Pages by ``start``, for methods without a filter by id; counted against ``total``."""
+
+    after = None
 
     def __init__(self, method: str, params: Mapping[str, Any]) -> None:
         self._method = method

@@ -15,6 +15,7 @@ from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, To
 from airflow_provider_b24.rest.lanes import Work
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.reading import reading
 from airflow_provider_b24.rest.steps import Step
 from airflow_provider_b24.rest.transport import Transport
 from tests.unit.rest.clocks import FakeClock
@@ -47,7 +48,7 @@ class SyncDriver:
         return self.client.run(conversation)
 
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
-        return list(self.client.iterate(method, params, **options))
+        return [row for page in self.client.stream(reading(method, params or {}, **options)) for row in page.rows]
 
     def stream(self, work: Work[Any], source: Any) -> list[Any]:
         return list(self.client.stream(work, source))
@@ -101,7 +102,8 @@ class AsyncDriver:
 
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         async def read() -> list[Any]:
-            return [row async for row in self.client.iterate(method, params, **options)]
+            work = reading(method, params or {}, **options)
+            return [row async for page in self.client.stream(work) for row in page.rows]
 
         return self._loop.run_until_complete(read())
 
