@@ -74,7 +74,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
         "extra-links": [
             f"airflow_provider_b24.links.portal.{name}"
-            for name in ("ChatLink", "DealLink", "MessageLink", "PersonLink", "TaskLink")
+            for name in ("ChatLink", "CrmListLink", "DealLink", "MessageLink", "PersonLink", "TaskLink")
         ],
         "asset-uris": [{"schemes": ["bitrix24"], "handler": "airflow_provider_b24.crm.assets.normalised"}],
         "cli": ["airflow_provider_b24.cli.definition.get_bitrix24_cli_commands"],

@@ -49,6 +49,16 @@ def crm_url(portal: str, entity_type: int | str, item_id: int) -> str:
     return f"{portal}/crm/{section}/details/{item_id}/"
 
 
+def crm_list_url(portal: str, entity_type: int | str) -> str:
+    """The list of all leads, deals, contacts, companies, or items of any other type.
+
+    :param entity_type: its name, or ``entityTypeId``.
+    """
+    number = _TYPES.get(entity_type, 0) if isinstance(entity_type, str) else entity_type
+    section = f"{_CARDS[number]}/list" if number in _CARDS else f"type/{number}"
+    return f"{portal}/crm/{section}/"
+
+
 def person_url(portal: str, user_id: int) -> str:
     """A person's profile."""
     return f"{portal}/company/personal/user/{user_id}/"
@@ -103,6 +113,19 @@ def of_call(portal: str, method: str, params: Mapping[str, Any] | Sequence[Any] 
     if words[0] in ("im", "imbot") and len(words) > 1:
         return _of_chat(portal, words, given, result)
     return {}
+
+
+def of_list(portal: str, method: str, params: Mapping[str, Any] | None) -> dict[str, str]:
+    """The address of the list of the CRM that a method reads or writes, by kind; none for anything else."""
+    words = method.lower().split(".")
+    if words[0] != "crm" or len(words) < 3:
+        return {}
+    entity_type: Any = words[1]
+    if entity_type == "item":
+        entity_type = _number(_names(params).get("entitytypeid"))
+    elif entity_type not in _TYPES or len(words) > 3:
+        return {}
+    return {"crm_list": crm_list_url(portal, entity_type)} if entity_type else {}
 
 
 def _of_crm(portal: str, words: list[str], given: Mapping[str, Any], result: Any) -> dict[str, str]:

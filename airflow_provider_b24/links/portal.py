@@ -56,6 +56,13 @@ class DealLink(_PortalLink):
     shows = "crm"
 
 
+class CrmListLink(_PortalLink):
+    """The list of the CRM that was read or written."""
+
+    name = "CRM list in Bitrix24"
+    shows = "crm_list"
+
+
 class PersonLink(_PortalLink):
     """The person who was written to."""
 

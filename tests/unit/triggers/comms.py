@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow.sdk.exceptions import ErrorType
-from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, GetTaskStates, TaskStatesResult
+from airflow.sdk.execution_time.comms import (
+    ErrorResponse,
+    GetConnection,
+    GetTaskStates,
+    GetVariable,
+    OKResponse,
+    PutVariable,
+    TaskStatesResult,
+    VariableResult,
+)
 
 Instances = Iterable[tuple[str, int, str | None]]
 """Task id, map index (-1 for a task that is not mapped) and state of task instances."""
@@ -38,6 +47,27 @@ class Supervisor:
 
     async def asend(self, message: Any) -> Any:
         return self.send(message)
+
+
+class KeepingSupervisor(Supervisor):
+    """One that has Variables as well.
+
+    :ivar variables: their texts by key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: dict[str, str] = {}
+
+    def send(self, message: Any) -> Any:
+        if isinstance(message, PutVariable):
+            self.variables[message.key] = str(message.value)
+            return OKResponse(ok=True)
+        if isinstance(message, GetVariable):
+            if message.key in self.variables:
+                return VariableResult(key=message.key, value=self.variables[message.key])
+            return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": message.key})
+        return super().send(message)
 
 
 class InProcessSupervisor:

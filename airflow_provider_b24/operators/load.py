@@ -1,0 +1,426 @@
+"""Loading a list of the portal into something else: what is read, how far it has come, and up to when it is whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.hooks.failure import no_vain_retries
+from airflow_provider_b24.hooks.task_state import life_of, task_state
+from airflow_provider_b24.links.portal import CrmListLink, show
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
+from airflow_provider_b24.operators.deferral import DefersAtLimit
+from airflow_provider_b24.operators.marks import Mark, Window, fingerprint, mark_key
+from airflow_provider_b24.operators.rest_params import TakesRestParams
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
+from airflow_provider_b24.rest.lists import list_method
+from airflow_provider_b24.rest.methods import check_method
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_b24.rest.reading import Page
+
+_STATE = "bitrix24/load"
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "")
+
+
+class Target(Protocol):
+    """Where the rows of one load go."""
+
+    def store(self, rows: list[Any]) -> bool:
+        """Take rows.
+
+        :return: whether all rows so far are safe, so that a later try need not read them again.
+        """
+
+    def secure(self) -> bool:
+        """Make safe what was taken, for the task is about to pause or to fail.
+
+        :return: as of :meth:`store`.
+        """
+
+    def kept(self) -> dict[str, Any]:
+        """What a later try has to know to go on behind the rows that are safe; plain values."""
+
+    def finish(self) -> dict[str, Any]:
+        """Make the load visible: it is whole.
+
+        :return: counts and paths, for XCom.
+        """
+
+
+@dataclass
+class Load:
+    """One load, over all tries of its task; plain values.
+
+    :ivar life: the tries that belong together; see :func:`~.hooks.task_state.life_of`.
+    :ivar fingerprint: tells what is loaded from anything else.
+    :ivar since: see :class:`~.operators.marks.Window`; so is ``until``, and ``moves``.
+    :ivar began: the portal's time before the first row was read.
+    :ivar started: the same by this host's clock (epoch seconds).
+    :ivar after: the key of the last row that is safe; None before there is one.
+    :ivar rows: how many rows are safe.
+    :ivar kept: what the target has to know to go on.
+    """
+
+    life: str
+    fingerprint: str
+    since: str | None
+    until: str | None
+    moves: bool
+    began: str
+    started: float
+    after: int | str | None = None
+    rows: int = 0
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+class LoadsList(TakesRestParams, DefersAtLimit):
+    """What the operators have in common that load a list of the portal.
+
+    By default a load is *incremental*: it reads what was changed since the mark of the load before. The mark is the
+    portal's own time, taken before the first row is read, and is moved when the target has all rows, so that a load
+    which fails moves nothing. It is in the Airflow Variable ``bitrix24_mark:DAG_ID:TASK_ID``, which people may edit or
+    delete; without it, and where method, parameters, portal or target have changed, everything is read. Lists whose
+    rows have no time of the last change are always read whole.
+
+    A try that ends early leaves what it has stored: the next one goes on behind the last row (on Airflow 3.2, which has
+    no task state store, it begins anew). A task that is cleared begins anew, from the same time as before. Where the
+    portal asks to wait for a method's execution time, the worker slot is given back, and the load goes on behind the
+    last row as well.
+
+    :param method: the list method. Default ``crm.item.list``. Templated.
+    :param params: its parameters: ``entityTypeId``, ``filter``, ``select``; no ``order``, ``start`` or ``pagination``.
+        The task keeps them as ``rest_params``. Templated.
+    :param version: 3 for a method of REST 3.0. Default 2.
+    :param incremental: False to read everything in each run. Default: True where the method can filter by the time of
+        the last change.
+    :param overlap: how far before the mark an incremental load begins, for rows that were stored late. Default: five
+        minutes.
+    :param since: read rows that were changed (or, where the method knows no such time, created) since then, whatever
+        the mark is; anything that pendulum understands, in the portal's time zone unless it says otherwise. Marks stay
+        where they are. Templated.
+    :param until: the same for rows that were changed before then. Templated.
+    :param interval: read what was changed in the run's data interval, and leave the mark; backfills always do.
+        Default False.
+    :param full_reload: read everything in this run, and move the mark; True, False, or a template such as
+        ``{{ dag_run.conf.get('full_reload', False) }}``. Default False. Templated.
+    :param parallel: how many requests may be under way at once, up to 40. Default 4.
+    :param bitrix24_conn_id: the Airflow connection of the portal. Default ``bitrix24_default``. Templated.
+    :return: ``rows``, ``since``, ``until``, ``mark`` (where it is now; None if this load leaves it), ``seconds``, and
+        what the target counts; as XCom.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = ("method", "rest_params", "since", "until", "full_reload", "bitrix24_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"rest_params": "json"}
+    operator_extra_links = (CrmListLink(),)
+    ui_color = "#d6f3fb"
+
+    rows_at_once: int = 5000
+    """How many rows the target is given at once, at least; the last ones may be fewer."""
+
+    typed: bool = True
+    """Whether values are read as Python's types."""
+
+    _kept_by_deferral: Mapping[str, Any] | None = None
+
+    def __init__(
+        self,
+        *,
+        method: str = "crm.item.list",
+        rest_params: Mapping[str, Any] | None = None,
+        version: Literal[2, 3] = 2,
+        incremental: bool | None = None,
+        overlap: dt.timedelta = dt.timedelta(minutes=5),
+        since: Any = None,
+        until: Any = None,
+        interval: bool = False,
+        full_reload: bool | str = False,
+        parallel: int = 4,
+        bitrix24_conn_id: str = Bitrix24Hook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.rest_params = rest_params
+        self.version = version
+        self.incremental = incremental
+        self.overlap = overlap
+        self.since = since
+        self.until = until
+        self.interval = interval
+        self.full_reload = full_reload
+        self.parallel = parallel
+        self.bitrix24_conn_id = bitrix24_conn_id
+        check_switches(incremental=incremental, or_none=True)
+        check_switches(interval=interval)
+        check_unless_template(check_method, method)
+        if version not in (2, 3):
+            raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+        if not isinstance(overlap, dt.timedelta) or overlap < dt.timedelta(0):
+            raise ConfigurationError(f"overlap is {overlap!r}", advice="Give a timedelta that is not negative.")
+        if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= 40:
+            raise ConfigurationError(f"parallel is {parallel!r}", advice="Give a number from 1 to 40.")
+        if rest_params is not None:
+            check_unless_template(_check_params, rest_params)
+        check_unless_template(_switch, full_reload)
+        if is_known(method):
+            self._is_incremental()
+
+    def lacks(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None) -> str:
+        """Why the target does not have what it should have by now; empty where it does.
+
+        :param kept: what an earlier try has kept, which this one is to go on from; None for a new load, which is to add
+            to what earlier loads have stored. Then everything is read.
+        """
+        return ""
+
+    def target_name(self) -> str:
+        """What earlier loads have stored in and this one adds to; part of what a mark holds for."""
+        return ""
+
+    def open_target(self, hook: Bitrix24Hook, load: Load) -> AbstractContextManager[Target]:
+        """Where the rows go: ready to go on from ``load.kept``, or empty if that is."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Load."""
+        from airflow_provider_b24.chat.addresses import of_list
+
+        progress: dict[str, Any] = dict(self._kept_by_deferral or {})
+        with self.slot_given_back(load=progress), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
+            _check_params(self.rest_params or {})
+            incremental = self._is_incremental()
+            show(self, of_list(hook.portal, self.method, self.rest_params))
+            mark, print_ = self._mark(context, hook)
+            kept = progress or _mapping_or_none(_state(context, "get"))
+            load = self._gone_on(hook, kept, life_of(context), print_)
+            if load is None:
+                window = self._window(context, hook, mark, incremental=incremental)
+                self.log.info("%s: %s", _of(self.method, self.rest_params), window.why)
+                began = hook.portal_time().isoformat()
+                load = Load(
+                    life_of(context), print_, window.since, window.until, window.moves, began, round(time.time(), 3)
+                )
+            progress.clear()
+            progress.update(asdict(load))
+            with self.open_target(hook, load) as target:
+                self._read(context, hook, load, target, progress)
+                counts = target.finish()
+            moved = mark.move(load.began, run_id=_run_id(context), since=load.since) if load.moves else None
+            if _state(context, "get") is not None:
+                _state(context, "set", {"life": load.life, "whole": True})
+            seconds = round(time.time() - load.started, 1)
+            self.log.info("%s rows in %s s%s", f"{load.rows:,}", seconds, f"; the mark is {moved} now" if moved else "")
+            return {
+                "rows": load.rows,
+                "since": load.since,
+                "until": load.until,
+                "mark": moved,
+                "seconds": seconds,
+                **counts,
+            }
+
+    def resume(self, context: Context, event: Any = None, *, since: float, **progress: Any) -> Any:
+        """Go on after a deferral, behind the last row."""
+        self._kept_by_deferral = progress.pop("load", None)
+        return super().resume(context, event, since=since, **progress)
+
+    def keys(self, hook: Bitrix24Hook) -> Iterator[list[Any]]:
+        """The keys of all rows that the list has now, page by page, in order, whenever they were changed."""
+        known = list_method(self.method, self.version)
+        if known is None or known.select is None:
+            raise ConfigurationError(
+                "the keys of this list can not be read alone", method=self.method, advice="Load it whole instead."
+            )
+        params = {
+            name: value for name, value in (self.rest_params or {}).items() if name.lower() != known.select.lower()
+        }
+        params[known.select] = [known.filter_key]
+        for page in hook.pages(self.method, params, version=self.version, parallel=self.parallel):
+            yield [row[known.key] for row in page.rows]
+
+    def _read(self, context: Context, hook: Bitrix24Hook, load: Load, target: Target, progress: dict[str, Any]) -> None:
+        """Read what is left, and store it."""
+        waiting: list[Any] = []
+        rows, after = load.rows, load.after
+
+        def note(safe: bool) -> None:
+            # Where a list can not be read from a key on, a later try begins anew.
+            if not safe or after is None:
+                return
+            load.rows, load.after, load.kept = rows, after, target.kept()
+            progress.update(asdict(load))
+            _state(context, "set", dict(progress))
+            # An hour in all is for those who come no further.
+            self._deferred_since = None
+
+        pages = self._pages(hook, load)
+        with closing(pages):
+            while True:
+                try:
+                    page = next(pages, None)
+                except Bitrix24Error:
+                    # What was read is not asked for again.
+                    if waiting:
+                        target.store(waiting)
+                    note(target.secure())
+                    raise
+                if page is None:
+                    break
+                waiting += page.rows
+                rows, after = rows + len(page.rows), page.after
+                if len(waiting) >= self.rows_at_once:
+                    note(target.store(waiting))
+                    waiting = []
+        if waiting:
+            note(target.store(waiting))
+        load.rows = rows
+
+    def _pages(self, hook: Bitrix24Hook, load: Load) -> Generator[Page, None, None]:
+        from airflow_provider_b24.hooks.progress import Progress, progress
+
+        pages = hook.pages(
+            self.method,
+            self.rest_params,
+            version=self.version,
+            after=load.after,
+            since=load.since,
+            until=load.until,
+            typed=self.typed,
+            parallel=self.parallel,
+        )
+        told = Progress(f"Loading {_of(self.method, self.rest_params)}", self.log)
+        return progress(pages, told, lambda page: len(page.rows))
+
+    def _gone_on(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None, life: str, print_: str) -> Load | None:
+        """The load of an earlier try, if this one can go on with it."""
+        if not kept or kept.get("life") != life or kept.get("fingerprint") != print_:
+            return None
+        load = Load(**kept)
+        lost = self.lacks(hook, load.kept) if load.after is not None else ""
+        if lost:
+            self.log.info("The load begins anew, and not behind the key %s: %s", load.after, lost)
+            return None
+        if load.after is not None:
+            self.log.info(
+                "%s: it goes on behind the key %s, where an earlier try has stopped; %s rows are there",
+                _of(self.method, self.rest_params),
+                load.after,
+                f"{load.rows:,}",
+            )
+        return load
+
+    def _window(self, context: Context, hook: Bitrix24Hook, mark: Mark, *, incremental: bool) -> Window:
+        if _switch(self.full_reload):
+            return Window(moves=incremental, why="everything, for full_reload is set")
+        since, until = _moment(self.since), _moment(self.until)
+        if since is not None or until is not None:
+            words = [f"since {since}"] if since is not None else []
+            words += [f"until {until}"] if until is not None else []
+            return Window(
+                since, until, why=f"what was changed {' '.join(words)}, as it is told to; marks are left alone"
+            )
+        if not incremental:
+            return Window(why="everything, for it is not incremental")
+        if self.interval or _is_backfill(context):
+            return _of_interval(context)
+        lacking = self.lacks(hook, None)
+        if lacking:
+            return Window(moves=True, why=f"everything, for {lacking}")
+        return mark.window(_run_id(context), self.overlap)
+
+    def _is_incremental(self) -> bool:
+        known = list_method(self.method, self.version)
+        can = known is not None and known.changed is not None
+        if (self.incremental or self.interval) and not can:
+            raise ConfigurationError(
+                f"{'incremental' if self.incremental else 'interval'} is set",
+                method=self.method,
+                advice="This list can not be filtered by the time of the last change: it is read whole in each run, or "
+                "between since and until.",
+            )
+        return can if self.incremental is None else self.incremental
+
+    def _mark(self, context: Context, hook: Bitrix24Hook) -> tuple[Mark, str]:
+        from airflow_provider_b24.hooks.shared_store import shared_store
+
+        of = f"{_of(self.method, self.rest_params)} of {hook.portal}"
+        print_ = fingerprint(hook.portal, self.method.lower(), self.version, self.rest_params or {}, self.target_name())
+        ti: Any = context.get("ti")
+        dag_id, task_id = getattr(ti, "dag_id", ""), getattr(ti, "task_id", self.task_id)
+        index = getattr(ti, "map_index", None)
+        store = shared_store(
+            f"Up to when the task {task_id} of the DAG {dag_id} has loaded Bitrix24. Without it, it loads everything."
+        )
+        key = mark_key(dag_id, task_id, mapped=index is not None and index >= 0, of=print_)
+        return Mark(store, key, of, print_), print_
+
+
+def _state(context: Context, action: Literal["get", "set"], value: Any = None) -> Any:
+    store = task_state(context)
+    if store is None:
+        return None
+    if action == "get":
+        return store.get(_STATE)
+    store[_STATE] = value
+    return None
+
+
+def _mapping_or_none(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) and "began" in value else None
+
+
+def _of(method: str, params: Mapping[str, Any] | None) -> str:
+    """What is read, for people."""
+    entity = next((value for name, value in (params or {}).items() if str(name).lower() == "entitytypeid"), None)
+    return method if entity is None else f"{method} {entity}"
+
+
+def _run_id(context: Context) -> str:
+    return str(context.get("run_id") or "")
+
+
+def _is_backfill(context: Context) -> bool:
+    kind = getattr(context.get("dag_run"), "run_type", None)
+    return str(getattr(kind, "value", kind)) == "backfill"
+
+
+def _of_interval(context: Context) -> Window:
+    begin, end = (_moment(context.get(f"data_interval_{edge}")) for edge in ("start", "end"))
+    if begin is None or end is None or begin == end:
+        raise ConfigurationError(
+            f"the run's data interval is {'empty: ' + begin if begin is not None and end is not None else 'not known'}",
+            advice="Airflow 3 gives runs of a cron schedule no length unless it is told to: schedule the DAG with "
+            "CronDataIntervalTimetable, or with CronTriggerTimetable(…, interval=timedelta(days=1)); or give since and "
+            "until.",
+        )
+    return Window(begin, end, why=f"what was changed from {begin} to {end}, the run's data interval; the mark stays")
+
+
+def _moment(value: Any) -> str | None:
+    """A time as text; None for none, also where a template has made a text of that."""
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "None") else text
+
+
+def _switch(value: Any) -> bool:
+    """What a switch says, also where a template has made a text of it."""
+    text = str(value).strip().lower()
+    if text not in (*_YES, *_NO):
+        raise ConfigurationError(f"full_reload is {value!r}", advice="It is True or False.")
+    return text in _YES
+
+
+def _check_params(params: object) -> None:
+    if not isinstance(params, Mapping):
+        raise ConfigurationError(f"params is a {type(params).__name__}", advice="Give a mapping of names to values.")
