@@ -22,6 +22,7 @@ from tests.early import Early, function_of
 
 if TYPE_CHECKING:
     from tests.airflow.stage import Scene, Stage
+    from tests.postgres import Postgres
 
 # Before anything imports airflow. The settings and connections of whoever runs the tests are set aside:
 # a database named there would be written to.
@@ -123,6 +124,17 @@ def restarts(
         return
     with ThreadPoolExecutor(1, "restarts") as pool:
         yield pool.submit(stage.play_restarts, long_runs)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """The one PostgreSQL."""
+    from tests.postgres import postgres, programs
+
+    if programs() is None:
+        pytest.skip("no PostgreSQL here; on Debian: apt-get install postgresql")
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)

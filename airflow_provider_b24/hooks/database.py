@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -37,3 +37,10 @@ def database_hook(conn_id: str, hook_params: Mapping[str, Any] | None = None, da
     if database:
         setattr(hook, "database" if hook.conn_type == "postgres" else "schema", database)
     return hook
+
+
+def fetched(cursor: Any, at_once: int = 1000) -> Iterator[tuple[Any, ...]]:
+    """The rows that a cursor has left, as tuples, also where the connection makes dictionaries of them."""
+    while rows := cursor.fetchmany(at_once):
+        for row in rows:
+            yield tuple(row.values() if isinstance(row, Mapping) else row)

@@ -17,7 +17,7 @@ from airflow_provider_b24.chat.files import check_file_text
 from airflow_provider_b24.chat.table_files import check_table_name, write
 from airflow_provider_b24.chat.table_message import SendAs, check_send_as
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.hooks.database import check_conn_id, database_hook
+from airflow_provider_b24.hooks.database import check_conn_id, database_hook, fetched
 from airflow_provider_b24.hooks.delivery import memory_of
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import DealLink, MessageLink, TaskLink, show_dialog
@@ -224,7 +224,7 @@ class SqlToDialogOperator(DefersAtLimit):
         if getattr(cursor, "description", None) is None:
             return None
         columns = [str(column[0]) for column in cursor.description]
-        rows = _fetched(cursor)
+        rows = fetched(cursor, _FETCHED)
         most = _FETCHED if self.send_as == "table" else MOST_ROWS
         first = list(islice(rows, most + 1))
         head = table(first, columns=columns, language=self.language)
@@ -256,9 +256,3 @@ class SqlToDialogOperator(DefersAtLimit):
         if self.empty == "skip":
             raise AirflowSkipException("The query returned no rows")
         raise AirflowException("The query returned no rows")
-
-
-def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
-    while rows := cursor.fetchmany(_FETCHED):
-        for row in rows:
-            yield tuple(row.values() if isinstance(row, Mapping) else row)

@@ -1,0 +1,248 @@
+"""What a table's columns are called and hold: portal fields and their values, as a database takes them. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from airflow_provider_b24.rest.errors import ConfigurationError
+
+ColumnNames = Literal["snake", "portal"]
+
+COLUMN_NAMES = ("snake", "portal")
+
+# PostgreSQL cuts longer names off, so that two of them can become one.
+_LONGEST_NAME = 63
+
+# What PostgreSQL takes in no text: NUL, and halves of a surrogate pair, which are no characters.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_NO_TEXT_IN_JSON = re.compile(r"[\ud800-\udfff]|\\u0000")
+_REPLACEMENT = "\ufffd"
+
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+_BOOLEANS = {"Y": True, "N": False, "1": True, "0": False, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is filled from a field.
+
+    :ivar name: in the table.
+    :ivar field: in the portal's rows; None for what is always empty.
+    :ivar kind: of its values: ``string``, ``integer``, ``number``, ``boolean``, ``date``, ``datetime`` or ``json``.
+    """
+
+    name: str
+    field: str | None
+    kind: str = "string"
+
+
+def column_name(field: str, style: ColumnNames = "snake") -> str:
+    """What the column of a field is called.
+
+    :param style: ``snake``: ``assignedById`` and ``ASSIGNED_BY_ID`` are ``assigned_by_id``; ``portal``: as the portal
+        writes it.
+    """
+    if style == "portal":
+        return field
+    return re.sub(r"\W+", "_", _WORD_ENDS.sub("_", field)).lower()
+
+
+def named(
+    fields: Iterable[str],
+    kinds: Mapping[str, str],
+    style: ColumnNames = "snake",
+    given: Mapping[str, str] | None = None,
+    taken: Mapping[str, str] | None = None,
+) -> list[Column]:
+    """The columns of fields.
+
+    :param fields: the names in the portal's rows.
+    :param kinds: of the fields of which something is known; all others are text.
+    :param given: names that the author of the DAG has chosen, by field.
+    :param taken: the names that other fields have already, with those fields.
+    :raises ConfigurationError: where two fields would share a column, or a name can be none.
+    """
+    given = given or {}
+    owners = {name.lower(): field for name, field in (taken or {}).items()}
+    columns = []
+    for field in fields:
+        name = given.get(field) or column_name(field, style)
+        if not name or {"\0", "%"} & {*name} or len(name.encode(errors="replace")) > _LONGEST_NAME:
+            raise ConfigurationError(
+                f"the field {field!r} would be the column {name!r}",
+                advice=f"Give it another name, of 1 to {_LONGEST_NAME} bytes and without %, in columns.",
+            )
+        owner = owners.setdefault(name.lower(), field)
+        if owner != field:
+            raise ConfigurationError(
+                f"the fields {owner!r} and {field!r} would both be the column {name!r}",
+                advice="Give one of them another name in columns, or take column_names='portal'.",
+            )
+        columns.append(Column(name, field, kinds.get(field, "string")))
+    return columns
+
+
+def _clean(text: str) -> str:
+    return _NO_TEXT.sub(_REPLACEMENT, text) if _NO_TEXT.search(text) else text
+
+
+def _deeply_clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _deeply_clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_deeply_clean(item) for item in value]
+    return value
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    dumped = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    if _NO_TEXT_IN_JSON.search(dumped):
+        dumped = json.dumps(_deeply_clean(value), ensure_ascii=False, allow_nan=False, default=_plain)
+    return dumped
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else _text(value)
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.datetime):
+        # In one time zone, they are in order as text, too.
+        return (value if value.tzinfo is None else value.astimezone(dt.timezone.utc)).isoformat(" ")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, (Mapping, list, tuple)):
+        return _json(value)
+    return _clean(str(value))
+
+
+def _integer(value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    number = int(value)
+    if number != (float(value) if isinstance(value, float) else number) or not -(2**63) <= number < 2**63:
+        raise ValueError("no integer of 64 bits")
+    return number
+
+
+def _number(value: Any) -> int | float | Decimal | None:
+    if value is None or value == "":
+        return None
+    number = Decimal(value.strip()) if isinstance(value, str) else value
+    if isinstance(number, (Decimal, float)):
+        if not Decimal(number).is_finite():
+            raise ValueError("no finite number")
+        return number
+    return int(number)
+
+
+def _float(value: Any) -> int | float | None:
+    number = _number(value)
+    # An integer that SQLite can not hold.
+    if isinstance(number, Decimal) or (isinstance(number, int) and not -(2**63) <= number < 2**63):
+        return float(number)
+    return number
+
+
+def _boolean(value: Any) -> bool | None:
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, bool) else _BOOLEANS[str(value)]
+
+
+def _date(value: Any) -> dt.date | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, dt.datetime):
+        return value.date()
+    return value if isinstance(value, dt.date) else dt.date.fromisoformat(value[:10])
+
+
+def _datetime(value: Any) -> dt.datetime | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.timezone.utc)
+    return dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+def _utc(value: Any) -> dt.datetime | None:
+    moment = _datetime(value)
+    if moment is None or moment.tzinfo is None:
+        return moment
+    return moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
+
+
+# By what a column of the table can hold. ``other`` is whatever nothing is known of: it is given text.
+CELLS: Mapping[str, Callable[[Any], Any]] = {
+    "string": _text,
+    "integer": _integer,
+    "number": _number,
+    "float": _float,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+    "utc": _utc,
+    "json": _json,
+    "other": _text,
+}
+
+
+def cells(rows: Iterable[Mapping[str, Any]], columns: list[Column], holds: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    """The values of rows, as the columns of a table take them.
+
+    In a text, NUL and halves of surrogate pairs, which PostgreSQL does not take, become U+FFFD. What is empty is NULL
+    in columns that hold no text.
+
+    :param columns: the first is the key.
+    :param holds: what each column of the table can hold, see ``CELLS``.
+    :raises ConfigurationError: where a value can not be held; it names the row and the column.
+    """
+    made = [(column.field, CELLS[holds[column.name]]) for column in columns]
+    found = []
+    for row in rows:
+        try:
+            found.append(tuple([None if field is None else make(row.get(field)) for field, make in made]))
+        except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError):
+            raise _unfit(row, columns, holds) from None
+    return found
+
+
+def _unfit(row: Mapping[str, Any], columns: list[Column], holds: Mapping[str, str]) -> ConfigurationError:
+    key = row.get(columns[0].field or "")
+    for column in columns:
+        value = row.get(column.field or "")
+        try:
+            CELLS[holds[column.name]](value)
+        except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError):
+            return does_not_fit(key, column.name, value, f"is of the kind {holds[column.name]}")
+    return does_not_fit(key, columns[0].name, key, "is the key")
+
+
+def does_not_fit(key: Any, column: str, value: Any, why: str) -> ConfigurationError:
+    """The error of a value that a column does not take."""
+    shown = repr(value)
+    return ConfigurationError(
+        f"row {key!r} has {shown[:60]}{'…' if len(shown) > 60 else ''} for the column {column!r}, which {why}",
+        advice="Rows before its piece of the list are in the table. Make the column a text column, which takes "
+        "anything, and run the task again.",
+    )
