@@ -36,6 +36,7 @@ class Bitrix24Error(Exception):
     effect_unknown: bool = False
     default_advice: str = ""
     done: int | None = None
+    after: int | str | None = None
 
     def __init__(
         self,
@@ -54,7 +55,6 @@ class Bitrix24Error(Exception):
         self.status = status
         self.advice = self.default_advice if advice is None else advice
         self.retry_after = retry_after
-        self.after: int | str | None = None
 
     def __str__(self) -> str:
         label = self.code or ("empty error code" if self.code == "" else "")

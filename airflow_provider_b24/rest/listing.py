@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
-from airflow_provider_b24.rest.lists import ListMethod, list_method
+from airflow_provider_b24.rest.keyset import Keyset, parameter, rows_of
+from airflow_provider_b24.rest.lists import list_method
 from airflow_provider_b24.rest.protocol import Call, Reply
-
-PAGE = 50
 
 
 class Reader(Protocol):
@@ -49,7 +48,7 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2, afte
         lists other than ``tasks.task.list``.
     """
     for name in ("start", "pagination"):
-        given = _parameter(params, name)
+        given = parameter(params, name)
         if given is not None:
             raise ConfigurationError(
                 f"{name} is {params[given]!r}", method=method, advice=f"All rows are read; leave {name} out."
@@ -62,7 +61,7 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2, afte
             advice="Read it page by page with its own 'pagination' parameter.",
         )
     if known is not None and known.by_key:
-        return KeysetReader(method, params, known, version=version, after=after)
+        return KeysetReader(Keyset(method, params, known, version=version, after=after))
     if after is not None:
         raise ConfigurationError(
             f"after is {after!r}", method=method, advice="This list is read by offset and can not be resumed."
@@ -71,160 +70,32 @@ def reader_for(method: str, params: Mapping[str, Any], *, version: int = 2, afte
 
 
 class KeysetReader:
-    """Pages by "greater than the last id seen"."""
+    """Pages by "greater than the last id seen", one by one."""
 
-    def __init__(
-        self,
-        method: str,
-        params: Mapping[str, Any],
-        keyset: ListMethod,
-        *,
-        version: int = 2,
-        after: int | str | None = None,
-    ) -> None:
-        self._method = method
+    def __init__(self, keyset: Keyset) -> None:
         self._keyset = keyset
-        self._version = version
-        self._params = dict(params)
+        self._last = keyset.start
         self._done = False
-        self._descending = self._take_order()
-        self._filter = self._take_filter()
-        self._last = self._begins_behind(self._first_bound(), after)
-        self._take_select()
 
     @property
     def after(self) -> int | None:
         """The last id that was fed, or that it began behind."""
-        return self._last
+        return self._keyset.id_at(self._last)
 
     def next_calls(self) -> list[Call]:
         """The next page's call, or none when all has been read."""
-        if self._done:
-            return []
-        keyset = self._keyset
-        params = dict(self._params)
-        direction = "DESC" if self._descending else "ASC"
-        if isinstance(keyset.order, tuple):
-            params[keyset.order[0]], params[keyset.order[1]] = keyset.filter_key, direction
-        else:
-            params[keyset.order] = {keyset.filter_key: direction}
-        if self._version == 3:
-            bound = [] if self._last is None else [[keyset.filter_key, self._sign, self._last]]
-            params[keyset.filter] = [*self._filter, *bound]
-            params["pagination"] = {"page": 1, "limit": PAGE}
-            return [Call(self._method, params, version=3)]
-        if self._last is None:
-            params[keyset.filter] = self._filter
-        else:
-            params[keyset.filter] = {**self._filter, f"{self._sign}{keyset.filter_key}": self._last}
-        if not params[keyset.filter]:
-            del params[keyset.filter]
-        params["start"] = -1
-        return [Call(self._method, params)]
+        return [] if self._done else [self._keyset.call(self._last)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""
-        rows = _rows(self._method, reply.result, self._keyset.rows)
-        for row in rows:
-            number = _id(row, self._keyset.key)
-            if number is None:
-                raise IncompleteReplyError(
-                    f"a row has no usable {self._keyset.key!r}",
-                    method=self._method,
-                    advice="Add it to select.",
-                )
-            if self._last is not None and (number >= self._last if self._descending else number <= self._last):
-                raise IncompleteReplyError(
-                    f"the portal was asked for rows with {self._keyset.filter_key} {self._sign} {self._last} "
-                    f"and sent {number}",
-                    method=self._method,
-                    advice="It does not filter or sort this list by id, so that rows could be lost or doubled.",
-                )
-            self._last = number
+        rows = rows_of(self._keyset.method, reply.result, self._keyset.known.rows)
+        for position in self._keyset.positions(rows):
+            if self._last is not None and position <= self._last:
+                raise self._keyset.not_in_order(self._last, position)
+            self._last = position
         # Only an empty page is the end: one that is merely short may have been thinned out by rights.
         self._done = not rows
         return rows
-
-    @property
-    def _sign(self) -> str:
-        return "<" if self._descending else ">"
-
-    def _take_order(self) -> bool:
-        keyset = self._keyset
-        if isinstance(keyset.order, tuple):
-            column = self._params.pop(_parameter(self._params, keyset.order[0]) or "", keyset.filter_key)
-            order = {column: self._params.pop(_parameter(self._params, keyset.order[1]) or "", "ASC")}
-        else:
-            order = self._params.pop(_parameter(self._params, keyset.order) or "", None) or {keyset.filter_key: "ASC"}
-        if isinstance(order, Mapping) and len(order) == 1:
-            ((column, direction),) = order.items()
-            if str(column).lower() == keyset.filter_key.lower() and str(direction).upper() in ("ASC", "DESC"):
-                return str(direction).upper() == "DESC"
-        raise ConfigurationError(
-            f"order is {order!r}",
-            method=self._method,
-            advice=f"A list that is read to its end is sorted by {keyset.filter_key}; sort the rows afterwards.",
-        )
-
-    def _take_filter(self) -> Any:
-        found = self._params.pop(_parameter(self._params, self._keyset.filter) or "", None)
-        if self._version == 3 and isinstance(found or [], list):
-            return list(found or [])
-        if self._version == 2 and isinstance(found or {}, Mapping):
-            return dict(found or {})
-        raise ConfigurationError(
-            f"{self._keyset.filter} is a {type(found).__name__}",
-            method=self._method,
-            advice="It is a list of conditions." if self._version == 3 else "It is a mapping.",
-        )
-
-    def _first_bound(self) -> int | None:
-        """A bound of the caller's own on the same side is where the reading begins."""
-        if self._version == 3:
-            return None
-        name = _parameter(self._filter, f"{self._sign}{self._keyset.filter_key}")
-        if name is None:
-            return None
-        bound = self._filter.pop(name)
-        number = _id({"bound": bound}, "bound")
-        if number is None:
-            raise ConfigurationError(
-                f"{self._keyset.filter} has {name!r}: {bound!r}",
-                method=self._method,
-                advice="An id is a number.",
-            )
-        return number
-
-    def _begins_behind(self, bound: int | None, after: int | str | None) -> int | None:
-        """The further of the caller's bound and of the key to resume behind."""
-        if after is None:
-            return bound
-        key = _id({"after": after}, "after")
-        if key is None:
-            raise ConfigurationError(f"after is {after!r}", method=self._method, advice="It is an id, a number.")
-        return key if bound is None else (min if self._descending else max)(bound, key)
-
-    def _take_select(self) -> None:
-        name = self._keyset.select and _parameter(self._params, self._keyset.select)
-        if not name:
-            if self._version == 3:
-                raise ConfigurationError(
-                    "select is missing",
-                    method=self._method,
-                    advice="Without it REST 3.0 returns ids only; name fields.",
-                )
-            return
-        chosen = self._params[name]
-        if not isinstance(chosen, (list, tuple)):
-            raise ConfigurationError(
-                f"{name} is {chosen!r}", method=self._method, advice="It is a list of field names."
-            )
-        if (
-            chosen
-            and "*" not in chosen
-            and self._keyset.filter_key.lower() not in {str(item).lower() for item in chosen}
-        ):
-            self._params[name] = [self._keyset.filter_key, *chosen]
 
 
 class OffsetReader:
@@ -247,7 +118,7 @@ class OffsetReader:
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""
-        rows = _rows(self._method, reply.result, None)
+        rows = rows_of(self._method, reply.result, None)
         if reply.next is None and _says_more(reply.result):
             raise IncompleteReplyError(
                 "there are more rows, and the answer has no 'next' to ask for them with",
@@ -271,43 +142,6 @@ class OffsetReader:
         return rows
 
 
-def _rows(method: str, result: Any, wrapper: str | None) -> list[Any]:
-    """The rows in a result.
-
-    :param wrapper: the field that holds them; empty for a bare list; None to recognise it.
-    """
-    if wrapper is None and isinstance(result, Mapping):
-        lists = [value for value in result.values() if isinstance(value, list)]
-        if len(lists) == 1:
-            return lists[0]
-    elif wrapper and isinstance(result, Mapping):
-        inner = result.get(wrapper)
-        if isinstance(inner, list):
-            return inner
-        if isinstance(inner, Mapping):
-            return list(inner.values())
-    elif isinstance(result, list) and (not wrapper or not result):
-        return result
-    raise IncompleteReplyError(
-        f"the result is no list of rows but {type(result).__name__}",
-        method=method,
-        advice="Is this a list method? Call it with hook.call otherwise.",
-    )
-
-
 def _says_more(result: Any) -> bool:
     """Whether a result says in itself that it is not all."""
     return isinstance(result, Mapping) and any(result.get(name) for name in ("hasMore", "hasNextPage", "truncated"))
-
-
-def _id(row: Any, key: str) -> int | None:
-    value = row.get(key) if isinstance(row, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    text = str(value)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
-
-
-def _parameter(params: Mapping[str, Any], name: str) -> str | None:
-    """The caller's spelling of a parameter; classic methods take either case."""
-    return next((key for key in params if isinstance(key, str) and key.lower() == name.lower()), None)

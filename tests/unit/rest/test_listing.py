@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, IncompleteReplyError
+from airflow_provider_b24.rest.keyset import Keyset
 from airflow_provider_b24.rest.listing import KeysetReader, OffsetReader, reader_for
 from airflow_provider_b24.rest.lists import LISTS
 from airflow_provider_b24.rest.protocol import Call, Reply
@@ -94,6 +95,12 @@ def test_the_callers_filter_goes_along_and_his_bound_is_where_reading_begins() -
     assert given_params(calls[0])["filter"] == {">ID": 100, ">=ID": 5, "<ID": 200, "STAGE_ID": 7}
     assert given_params(calls[1])["filter"][">ID"] == 175
     assert params == {"filter": {">ID": "100", ">=ID": 5, "<ID": 200, "STAGE_ID": 7}}
+
+
+def test_alternatives_of_the_callers_stand_for_themselves() -> None:
+    either = {"logic": "OR", "0": {"STAGE_ID": "WON"}, "1": {"STAGE_ID": "LOSE"}}
+    reader = reader_for("crm.deal.list", {"filter": either}, after=7)
+    assert [given_params(call)["filter"] for call in reader.next_calls()] == [{"0": either, ">ID": 7}]
 
 
 def test_a_bound_against_the_order_is_left_alone() -> None:
@@ -345,8 +352,8 @@ _json = st.recursive(
 @given(_json, st.none() | st.integers(), st.none() | st.integers())
 def test_any_page_is_rows_or_an_error_of_ours(result: Any, total: int | None, following: int | None) -> None:
     for reader in (
-        KeysetReader("crm.item.list", {}, LISTS["crm.item.list"]),
-        KeysetReader("crm.deal.list", {}, LISTS["crm.deal.list"]),
+        KeysetReader(Keyset("crm.item.list", {}, LISTS["crm.item.list"])),
+        KeysetReader(Keyset("crm.deal.list", {}, LISTS["crm.deal.list"])),
         OffsetReader("some.list", {}),
     ):
         try:
