@@ -8,10 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from logging import Logger
+from typing import Any, ClassVar, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -23,6 +20,10 @@ _BAR_AFTER = 1.0
 
 class _Ticking(Protocol):
     def monotonic(self) -> float: ...
+
+
+class _Log(Protocol):
+    def info(self, message: Any, /, *values: Any) -> Any: ...
 
 
 class Progress:
@@ -37,7 +38,7 @@ class Progress:
     def __init__(
         self,
         what: str,
-        log: Logger,
+        log: _Log,
         *,
         share: Callable[[], float | None] | None = None,
         clock: _Ticking | None = None,

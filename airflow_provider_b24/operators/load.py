@@ -103,9 +103,8 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         the last change.
     :param overlap: how far before the mark an incremental load begins, for rows that were stored late. Default: five
         minutes.
-    :param since: read rows that were changed (or, where the method knows no such time, created) since then, whatever
-        the mark is; anything that pendulum understands, in the portal's time zone unless it says otherwise. Marks stay
-        where they are. Templated.
+    :param since: read rows that were changed since then, whatever the mark is; anything that pendulum understands, in
+        the portal's time zone unless it says otherwise. Marks stay where they are. Templated.
     :param until: the same for rows that were changed before then. Templated.
     :param interval: read what was changed in the run's data interval, and leave the mark; backfills always do.
         Default False.
@@ -205,7 +204,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             if load is None:
                 window = self._window(context, hook, mark, incremental=incremental)
                 self.log.info("%s: %s", _of(self.method, self.rest_params), window.why)
-                began = hook.portal_time().isoformat()
+                began = str(hook.call("server.time"))
                 load = Load(
                     life_of(context), print_, window.since, window.until, window.moves, began, round(time.time(), 3)
                 )
