@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_b24.hooks.editing import EditingCalls
+from airflow_provider_b24.hooks.fields import FieldCalls
 from airflow_provider_b24.hooks.indicator import TypingCalls
 from airflow_provider_b24.hooks.notifications import NotificationCalls
 from airflow_provider_b24.hooks.people import PeopleCalls
@@ -11,7 +12,16 @@ from airflow_provider_b24.hooks.tables import TableCalls
 from airflow_provider_b24.hooks.writing import WritingCalls
 
 
-class Bitrix24Hook(TypingCalls, EditingCalls, TableCalls, NotificationCalls, PeopleCalls, ReadingCalls, WritingCalls):
+class Bitrix24Hook(
+    TypingCalls,
+    EditingCalls,
+    TableCalls,
+    NotificationCalls,
+    PeopleCalls,
+    FieldCalls,
+    ReadingCalls,
+    WritingCalls,
+):
     """Calls the REST of a Bitrix24 portal: webhook or OAuth application, synchronous or asynchronous.
 
     A hook keeps its connections and may be shared by threads. Use it as a context manager, or :meth:`close`
