@@ -1,18 +1,14 @@
-"""The CRM's tables: their fields, and how a list is filtered, sorted and cut into pages."""
+"""What is in the CRM: the fields of its tables, and how a list is filtered and sorted."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_provider_b24.testing.tables import AnyRow, Row, Table, Test
 from airflow_provider_b24.testing.wire import is_empty, items_of, to_int
-
-PAGE = 50
-Row = dict[str, Any]
-Test = Callable[[Row], bool]
 
 ZONE = timezone(timedelta(hours=3))
 """The portal's time zone."""
@@ -92,66 +88,6 @@ class BadField(Exception):  # noqa: N818 - each method answers it with its own c
         super().__init__(name, reason)
         self.name = name
         self.reason = reason
-
-
-class Table:
-    """The elements of one type, in order of their ids."""
-
-    def __init__(self, fields: dict[str, tuple[str, str]]) -> None:
-        self.fields = fields
-        self.rows: dict[int, Row] = {}
-        self.ids: list[int] = []
-
-    def insert(self, row: Row) -> None:
-        """Add a row under its ``id``."""
-        if not self.ids or row["id"] > self.ids[-1]:
-            self.ids.append(row["id"])
-        else:
-            insort(self.ids, row["id"])
-        self.rows[row["id"]] = row
-
-    def remove(self, row_id: int) -> None:
-        """Delete a row."""
-        del self.rows[row_id]
-        self.ids.pop(bisect_left(self.ids, row_id))
-
-    def search(
-        self, tests: list[Test], id_range: tuple[int | None, int | None], order: list[tuple[str, bool]], start: int
-    ) -> tuple[list[Row], int | None]:
-        """A page, and the number of all rows found (``None`` where ``start`` forbids counting).
-
-        By id, and without counting, only as many rows are looked at as it takes to fill the page.
-        """
-        low, high = id_range
-        first = 0 if low is None else bisect_right(self.ids, low)
-        last = len(self.ids) if high is None else bisect_left(self.ids, high)
-        by_id = not order or order[0][0] == "id"
-        descending = by_id and bool(order) and order[0][1]
-        ids: Iterable[int] = self.ids[first:last] if start >= 0 or not by_id else self._walk(first, last, descending)
-        if start >= 0 and by_id and descending:
-            ids = reversed(list(ids))
-        if start >= 0 and by_id and not tests:
-            found_ids = list(ids)
-            return [self.rows[one] for one in found_ids[start : start + PAGE]], len(found_ids)
-        rows = (self.rows[one] for one in ids)
-        matching = (row for row in rows if all(test(row) for test in tests))
-        if start < 0 and by_id:
-            return [row for row, _ in zip(matching, range(PAGE), strict=False)], None
-        found = list(matching)
-        if not by_id:
-            for name, down in reversed(order):
-                found.sort(key=lambda row: _sort_key(row.get(name)), reverse=down)
-        if start < 0:
-            return found[:PAGE], None
-        return found[start : start + PAGE], len(found)
-
-    def _walk(self, first: int, last: int, descending: bool) -> Iterator[int]:
-        span = range(last - 1, first - 1, -1) if descending else range(first, last)
-        return (self.ids[index] for index in span)
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    return (0, 0) if value is None else (1, value)
 
 
 class Filter:
@@ -259,7 +195,7 @@ def _any_of(tests: list[Test]) -> Test:
 
 
 def _compare(name: str, prefix: str, bound: Any) -> Test:
-    def test(row: Row) -> bool:
+    def test(row: AnyRow) -> bool:
         value = row.get(name)
         if value is None:
             return False
@@ -312,6 +248,12 @@ def parse_order(given: Any, fields: dict[str, tuple[str, str]], *, strict: bool)
     return order
 
 
+def settled(stage: str) -> Row:
+    """The fields that follow from the stage."""
+    group = STAGES.get(stage, "P")
+    return {"stageSemanticId": group, "closed": "N" if group == "P" else "Y"}
+
+
 class Crm:
     """All tables.
 
@@ -325,7 +267,15 @@ class Crm:
     def add(self, entity_type: int, fields: Row, author: int) -> Row:
         """Create an element: given fields over defaults."""
         table = self.tables[entity_type]
-        row_id = (table.ids[-1] if table.ids else 0) + 1
+        row = self.defaults(entity_type, table.rows.last_id + 1, author)
+        row |= {name: value for name, value in fields.items() if name in table.fields and not is_empty(name)}
+        self._settle(row)
+        table.rows.add(row)
+        return row
+
+    def defaults(self, entity_type: int, row_id: int, author: int) -> Row:
+        """What an element has of which only the author is known."""
+        fields = self.tables[entity_type].fields
         now = self._now()
         row: Row = {
             "id": row_id,
@@ -337,14 +287,11 @@ class Crm:
             "assignedById": author,
             "opened": "Y",
         }
-        if "stageId" in table.fields:
+        if "stageId" in fields:
             row |= {"opportunity": 0.0, "currencyId": "USD", "isManualOpportunity": "N", "movedTime": now}
             row |= {"stageId": "NEW", "movedBy": author}
-            if "categoryId" in table.fields:
+            if "categoryId" in fields:
                 row["categoryId"] = 0
-        row |= {name: value for name, value in fields.items() if name in table.fields and not is_empty(name)}
-        self._settle(row)
-        table.insert(row)
         return row
 
     def update(self, entity_type: int, row: Row, fields: Row, author: int) -> None:
@@ -359,5 +306,4 @@ class Crm:
     def _settle(row: Row) -> None:
         """Fields that follow from others."""
         if "stageId" in row:
-            row["stageSemanticId"] = STAGES.get(row["stageId"], "P")
-            row["closed"] = "N" if row["stageSemanticId"] == "P" else "Y"
+            row |= settled(row["stageId"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,8 @@ from airflow_provider_b24.testing.wire import as_json_array, is_truthy, items_of
 BATCH_LIMIT = 50
 _REFERENCE = re.compile(r"\$result((?:\[[^\[\]]*\])+)")
 _STEP = re.compile(r"\[([^\[\]]*)\]")
+
+_NOTHING = object()
 
 Befall = Callable[[Fault | None, str], Awaitable[Fault | None]]
 """Lets happen what was ordered for a sub-command: called before it, and after it with what was kept for then."""
@@ -39,11 +41,13 @@ class Dispatcher:
         self.operating = operating
         self.costs: dict[str, float] = {}
         """Seconds that a call of a method costs, in place of the time it takes."""
+        self.calls: list[RecordedCall] = []
         self._base_url = base_url
 
-    def execute(self, caller: Caller, name: str, params: Any, version: int = 2) -> Page:
+    def execute(self, caller: Caller, name: str, params: Any, version: int = 2, *, busy: float = 0.0) -> Page:
         """Run a method.
 
+        :param busy: seconds that it has taken already.
         :raises PortalError: the portal refuses.
         """
         method = self._method(name, caller, version)
@@ -54,7 +58,7 @@ class Dispatcher:
             with self.company.lock:
                 answer = method.handler(Call(self.company, caller, params, self._base_url()))
         finally:
-            spent = self.costs.get(name, time.perf_counter() - started)
+            spent = self.costs.get(name, busy + time.perf_counter() - started)
             self.operating.spend(caller.app, name, spent)
         return answer if isinstance(answer, Page) else Page(answer)
 
@@ -97,10 +101,13 @@ class Dispatcher:
         caller: Caller,
         params: Any,
         outer: RecordedCall,
-        record: Callable[[RecordedCall], None],
         befall: Befall,
+        take_time: Callable[[], Awaitable[float]],
     ) -> dict[str, Any]:
         """Run the commands of a batch, one after the other.
+
+        :param outer: the batch; its commands are recorded beside it.
+        :param take_time: lets the time pass that each command takes, and tells it.
 
         :raises PortalError: there are no commands.
         """
@@ -116,7 +123,7 @@ class Dispatcher:
             name, query = _split(command)
             arguments = _resolve(nest(pairs_of(query)), sections["result"])
             call = replace(outer, time=started, method=name, params=arguments, in_batch=True, status=None, error=None)
-            record(call)
+            self.calls.append(call)
             try:
                 if number >= BATCH_LIMIT:
                     raise PortalError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
@@ -125,7 +132,7 @@ class Dispatcher:
                         "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage", status=405
                     )
                 fault = await befall(None, name)
-                page = self.execute(caller, name, arguments)
+                page = self.execute(caller, name, arguments, busy=await take_time())
                 if fault is not None:
                     await befall(fault, name)
             except PortalError as error:
@@ -157,23 +164,32 @@ def _resolve(value: Any, results: dict[str, Any]) -> Any:
         return {key: _resolve(item, results) for key, item in value.items()}
     if isinstance(value, list):
         return [_resolve(item, results) for item in value]
+    if "$result[" not in value:
+        return value
     whole = _REFERENCE.fullmatch(value)
     if whole:
-        found, result = _follow(whole.group(1), results)
-        return result if found else value
+        result = _follow(whole.group(1), results)
+        return value if result is _NOTHING else result
 
     def put(match: re.Match[str]) -> str:
-        found, result = _follow(match.group(1), results)
-        return str(result) if found and not isinstance(result, (dict, list)) else match.group(0)
+        result = _follow(match.group(1), results)
+        return match.group(0) if result is _NOTHING or _is_array(result) else str(result)
 
     return _REFERENCE.sub(put, value)
 
 
-def _follow(path: str, results: Any) -> tuple[bool, Any]:
+def _follow(path: str, results: Any) -> Any:
+    """What a path leads to, step by step; nothing of what lies beside it is looked at."""
     node = results
     for step in _STEP.findall(path):
-        children = dict(items_of(node))
-        if step not in children:
-            return False, None
-        node = children[step]
-    return True, node
+        if isinstance(node, dict):
+            node = node[step] if step in node else node.get(int(step) if step.isdecimal() else step, _NOTHING)
+        elif _is_array(node) and step.isdecimal() and step == str(int(step)) and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            return _NOTHING
+    return node
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (dict, Sequence)) and not isinstance(value, str)

@@ -81,14 +81,18 @@ class Gateway:
         drop: Callable[[Any], None],
         stopping: threading.Event,
         latency: float,
+        command_latency: float,
     ) -> None:
         self.dispatcher = dispatcher
         self.access = access
         self.bucket = bucket
         self.faults = faults
         self.latency = latency
+        self.command_latency = command_latency
+        self.most_at_once = 0
+        self._under_way = 0
         self.retired: set[str] = set()
-        self.calls: list[RecordedCall] = []
+        self.calls = dispatcher.calls
         self.on_call: Callable[[RecordedCall], None] | None = None
         self._base_url = base_url
         self._drop = drop
@@ -96,6 +100,14 @@ class Gateway:
 
     async def rest(self, request: Request) -> Response:
         """Answer a request below ``/rest/``."""
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            return await self._answer(request)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, request: Request) -> Response:
         version, credentials, name = _address(request.url.path)
         record = await self._record(request, name, version)
         if request.headers.get("host", "") in self.retired:
@@ -184,9 +196,10 @@ class Gateway:
     async def _run(self, caller: Caller, record: RecordedCall, params: Any) -> dict[str, Any]:
         started = record.time
         if record.version == 2 and record.method == "batch":
-            result = await self.dispatcher.batch(caller, params, record, self.calls.append, self._befall)
+            result = await self.dispatcher.batch(caller, params, record, self._befall, self._take_time)
             return {"result": result, "time": self.dispatcher.stamp(started)}
-        page = self.dispatcher.execute(caller, record.method, params, record.version)
+        busy = await self._take_time()
+        page = self.dispatcher.execute(caller, record.method, params, record.version, busy=busy)
         answer: dict[str, Any] = {"result": page.result}
         if page.next is not None:
             answer["next"] = page.next
@@ -194,6 +207,12 @@ class Gateway:
             answer["total"] = page.total
         answer["time"] = self.dispatcher.stamp(started, caller, record.method)
         return answer
+
+    async def _take_time(self) -> float:
+        """Be busy with a method; the seconds that this takes."""
+        if self.command_latency:
+            await self._pause(self.command_latency)
+        return self.command_latency
 
     async def _befall(self, fault: Fault | None, name: str) -> Fault | None:
         """Before a sub-command (no fault yet) and after it: lets its fault happen, or keeps it for later."""

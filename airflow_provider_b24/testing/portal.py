@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from airflow_provider_b24.testing.access import Access
 from airflow_provider_b24.testing.application import build_application
 from airflow_provider_b24.testing.chats import Chat
+from airflow_provider_b24.testing.churn import Churn
 from airflow_provider_b24.testing.company import Company, User, found_company
 from airflow_provider_b24.testing.dispatch import Dispatcher
 from airflow_provider_b24.testing.faults import Faults
@@ -20,12 +19,10 @@ from airflow_provider_b24.testing.gateway import Gateway
 from airflow_provider_b24.testing.limits import LeakyBucket, OperatingBudget
 from airflow_provider_b24.testing.methods import load
 from airflow_provider_b24.testing.records import Message, Notification, RecordedCall, TypingSignal
+from airflow_provider_b24.testing.seeds import deals
 from airflow_provider_b24.testing.server import Server
 
 _BOT_ID = 101
-_STAGES = ("NEW", "PREPARATION", "PREPAYMENT_INVOICE", "EXECUTING", "FINAL_INVOICE", "WON", "LOSE")
-_GOODS = ("Office chairs", "Server rack", "Annual support", "Consulting", "Laptops", "Licences", "Training")
-_DEAL_WEEKS = 8
 
 
 class FakePortal:
@@ -40,6 +37,8 @@ class FakePortal:
     :param operating_limit: seconds of execution per method in ten minutes; ``None`` for no limit.
     :param clock: seconds since the epoch; the limits, tokens and dates go by it.
     :param latency: seconds that every answer takes.
+    :param command_latency: seconds that every method takes; the commands of a batch take it one after the other, and
+        it counts as their execution time. Meanwhile other requests are answered.
     :param typing_seconds: how long a client shows a writing signal.
     :param edit_window: for how many seconds a user's message may be edited or deleted; ``None`` for ever. It can be
         changed later, as ``portal.company.edit_window``. For bots' messages no such time is documented.
@@ -56,6 +55,7 @@ class FakePortal:
         operating_limit: float | None = None,
         clock: Callable[[], float] = time.time,
         latency: float = 0.0,
+        command_latency: float = 0.0,
         typing_seconds: float = 25.0,
         edit_window: float | None = None,
         without: Iterable[str] = (),
@@ -84,6 +84,7 @@ class FakePortal:
             drop=self._drop,
             stopping=self._stopping,
             latency=latency,
+            command_latency=command_latency,
         )
         self._app = build_application(self.company, self.access, self._gateway, base_url=lambda: self.url)
         if seed_deals:
@@ -234,6 +235,11 @@ class FakePortal:
         return [call for call in self.calls if not call.in_batch]
 
     @property
+    def most_at_once(self) -> int:
+        """How many requests were under way at once, at most."""
+        return self._gateway.most_at_once
+
+    @property
     def on_call(self) -> Callable[[RecordedCall], None] | None:
         """Called with each HTTP request once its answer is known."""
         return self._gateway.on_call
@@ -298,6 +304,7 @@ class FakePortal:
             self.company.notifications.clear()
             self.company.files.clear()
             self._gateway.calls.clear()
+            self._gateway.most_at_once = 0
             self.company.publish({"type": "reset"})
         self.faults.clear()
         self.operating.clear()
@@ -343,28 +350,13 @@ class FakePortal:
     def add_deals(self, count: int) -> None:
         """Bring in deals: several stages, different amounts, created over the last eight weeks."""
         with self.company.lock:
-            table = self.company.crm.tables[2]
-            known = len(table.ids)
-            source = random.Random(known)  # noqa: S311 - not a secret
-            end = self.company.now().replace(microsecond=0)
-            step = timedelta(weeks=_DEAL_WEEKS) / max(count, 1)
-            for number in range(count):
-                created = end - step * (count - number)
-                stage = source.choice(_STAGES)
-                moved = min(end, created + timedelta(hours=source.randrange(1, 240))).isoformat(timespec="seconds")
-                self.company.crm.add(
-                    2,
-                    {
-                        "title": f"{source.choice(_GOODS)} {known + number + 1}",
-                        "stageId": stage,
-                        "typeId": "SALE",
-                        "opportunity": float(source.randrange(50, 20_000) * 10),
-                        "assignedById": source.choice((2, 3, 5)),
-                        "createdTime": created.isoformat(timespec="seconds"),
-                        "updatedTime": moved,
-                        "movedTime": moved,
-                        "begindate": created.strftime("%Y-%m-%dT00:00:00+03:00"),
-                        "closedate": (created + timedelta(days=14)).strftime("%Y-%m-%dT00:00:00+03:00"),
-                    },
-                    author=1,
-                )
+            rows = self.company.crm.tables[2].rows
+            rows.seed(count, deals(self.company.crm, count, self.company.now()))
+
+    def churn(self, rate: float = 100.0, seed: int = 0) -> Churn:
+        """Deals that are created, changed and deleted meanwhile, for a ``with`` block; it tells which stayed.
+
+        :param rate: changes per second.
+        :param seed: of the choice of deals.
+        """
+        return Churn(self.company, rate, seed)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_b24.testing.crm import FIELDS, PAGE, READ_ONLY, BadField, Filter, Row, Table, parse_order
+from airflow_provider_b24.testing.crm import FIELDS, READ_ONLY, BadField, Filter, parse_order
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.methods.crm_item import field_value
 from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.tables import PAGE, AnyRow, Row, Table
 from airflow_provider_b24.testing.wire import items_of, to_int
 
 _DEAL = 2
@@ -24,12 +25,18 @@ def _text(value: Any, kind: str) -> Any:
     return f"{value:.2f}" if kind == "double" else str(value)
 
 
-def _shown(row: Row, table: Table, select: list[str] | None = None) -> Row:
-    return {
-        upper: _text(row.get(name), kind)
-        for name, (kind, upper) in table.fields.items()
-        if select is None or upper in select
-    }
+Columns = list[tuple[str, str, str]]
+"""Upper name, name and type of each field of an answer."""
+
+
+def _columns(table: Table, select: set[str]) -> Columns:
+    """The fields of a select; all of them for none and for ``*``."""
+    every = not select or "*" in select
+    return [(upper, name, kind) for name, (kind, upper) in table.fields.items() if every or upper in select]
+
+
+def _shown(row: AnyRow, columns: Columns) -> Row:
+    return {upper: _text(row.get(name), kind) for upper, name, kind in columns}
 
 
 def _renamed(given: Any) -> Any:
@@ -64,9 +71,9 @@ def deal_list(call: Call) -> Any:
     except BadField:
         raise PortalError("", "Failed to get list. General error.") from None
     keys = parse_order(order, table.fields, strict=False)
-    rows, total = table.search(condition.tests, condition.id_range, keys, start)
-    select = [str(item) for _, item in items_of(call.upper("SELECT"))]
-    items = [_shown(row, table, None if not select or "*" in select else select) for row in rows]
+    ids, total = table.search(condition.tests, condition.id_range, keys, start)
+    columns = _columns(table, {str(item) for _, item in items_of(call.upper("SELECT"))})
+    items = table.written(ids, ("deal", *columns), lambda row: _shown(row, columns))
     if total is None:
         return Page(items, total=0)
     return Page(items, total=total, next=start + PAGE if start + PAGE < total else None)
@@ -85,7 +92,7 @@ def _row(call: Call, table: Table) -> Row:
 def deal_get(call: Call) -> Any:
     """One deal."""
     table = _table(call)
-    return _shown(_row(call, table), table)
+    return _shown(_row(call, table), _columns(table, set()))
 
 
 def _fields(call: Call, table: Table) -> Row:
@@ -121,5 +128,5 @@ def deal_update(call: Call) -> Any:
 def deal_delete(call: Call) -> Any:
     """Delete a deal."""
     table = _table(call)
-    table.remove(_row(call, table)["id"])
+    table.rows.remove(_row(call, table)["id"])
     return True

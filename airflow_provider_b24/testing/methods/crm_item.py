@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_b24.testing.crm import (
-    CURRENCIES,
-    PAGE,
-    READ_ONLY,
-    STAGES,
-    BadField,
-    Filter,
-    Row,
-    Table,
-    parse_order,
-)
+from airflow_provider_b24.testing.crm import CURRENCIES, READ_ONLY, STAGES, BadField, Filter, parse_order
 from airflow_provider_b24.testing.errors import PortalError, missing_parameter
 from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.tables import PAGE, AnyRow, Row, Table
 from airflow_provider_b24.testing.wire import is_numeric, items_of, to_int
 
 _NUMBERS = frozenset({"integer", "user", "crm_entity", "crm_category"})
@@ -41,9 +32,8 @@ def _row(call: Call, table: Table) -> Row:
     return row
 
 
-def _shown(row: Row, table: Table, select: list[str] | None = None) -> Row:
-    names = table.fields if select is None else [name for name in table.fields if name in select]
-    return {name: row.get(name) for name in names}
+def _shown(row: AnyRow, table: Table, number: int) -> Row:
+    return {name: row.get(name) for name in table.fields} | {"entityTypeId": number}
 
 
 @method("crm.item.list", "crm")
@@ -66,11 +56,13 @@ def item_list(call: Call) -> Any:
     except BadField as error:
         reason = f"field '{error.name}' {error.reason}" if "not allowed" in error.reason else error.reason
         raise PortalError("INVALID_ARG_VALUE", f"Invalid order: {reason}") from None
-    rows, total = table.search(condition.tests, condition.id_range, order, start)
-    select = [str(item) for _, item in items_of(call.get("select"))]
-    items = [_shown(row, table, None if not select or "*" in select else select) for row in rows]
+    ids, total = table.search(condition.tests, condition.id_range, order, start)
+    select = {str(item) for _, item in items_of(call.get("select"))}
     if not select or "*" in select:
-        items = [item | {"entityTypeId": number} for item in items]
+        items = table.written(ids, ("item",), lambda row: _shown(row, table, number))
+    else:
+        names = tuple(name for name in table.fields if name in select)
+        items = table.written(ids, ("item", names), lambda row: {name: row.get(name) for name in names})
     if total is None:
         return Page({"items": items}, total=0)
     return Page({"items": items}, total=total, next=start + PAGE if start + PAGE < total else None)
@@ -80,7 +72,7 @@ def item_list(call: Call) -> Any:
 def item_get(call: Call) -> Any:
     """One element."""
     number, table = _table(call)
-    return {"item": _shown(_row(call, table), table) | {"entityTypeId": number}}
+    return {"item": _shown(_row(call, table), table, number)}
 
 
 def _fields(call: Call, table: Table) -> Row:
@@ -130,7 +122,7 @@ def item_add(call: Call) -> Any:
     """Create an element."""
     number, table = _table(call)
     row = call.company.crm.add(number, _fields(call, table), call.caller.user_id)
-    return {"item": _shown(row, table) | {"entityTypeId": number}}
+    return {"item": _shown(row, table, number)}
 
 
 @method("crm.item.update", "crm")
@@ -139,14 +131,14 @@ def item_update(call: Call) -> Any:
     number, table = _table(call)
     row = _row(call, table)
     call.company.crm.update(number, row, _fields(call, table), call.caller.user_id)
-    return {"item": _shown(row, table) | {"entityTypeId": number}}
+    return {"item": _shown(row, table, number)}
 
 
 @method("crm.item.delete", "crm")
 def item_delete(call: Call) -> Any:
     """Delete an element; answers an empty array."""
     _, table = _table(call)
-    table.remove(_row(call, table)["id"])
+    table.rows.remove(_row(call, table)["id"])
     return []
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_b24.testing.company import Company, Department, User
-from airflow_provider_b24.testing.crm import PAGE
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.methods.dialogs import user_card
 from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.tables import PAGE
 from airflow_provider_b24.testing.wire import as_json_array, is_yes, items_of, to_int
 
 _DEFAULT_LIMIT = 10

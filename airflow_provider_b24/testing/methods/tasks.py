@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_b24.testing.crm import PAGE, BadField, Filter
+from airflow_provider_b24.testing.crm import BadField, Filter
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.tables import PAGE
 from airflow_provider_b24.testing.wire import is_numeric, items_of, to_int
 
 _V3 = "BITRIX_REST_V3_EXCEPTION_"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_b24.testing.company import Company, User
-from airflow_provider_b24.testing.crm import PAGE, BadField, Filter
+from airflow_provider_b24.testing.crm import BadField, Filter
 from airflow_provider_b24.testing.registry import Call, Page, method
+from airflow_provider_b24.testing.tables import PAGE
 from airflow_provider_b24.testing.wire import items_of, to_int
 
 _SCOPES = ("user", "user_basic", "user_brief")
