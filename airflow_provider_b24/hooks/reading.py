@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_b24.hooks.calls import RestCalls
 from airflow_provider_b24.hooks.twins import yields_for
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
+    from airflow_provider_b24.crm.moments import Moment
     from airflow_provider_b24.rest.lanes import Work
+    from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.reading import Page
-
-    Moment = dt.datetime | dt.date | str
+    from airflow_provider_b24.rest.steps import Step
 
 
 class ReadingCalls(RestCalls):
@@ -40,9 +41,10 @@ class ReadingCalls(RestCalls):
         :param params: its filter, select and other parameters; not ``start``.
         :param version: 3 for a method of REST 3.0.
         :param after: begin behind this id. The error that ends a reading has it as its ``after``.
-        :param since: only what was changed at this time or later.
-        :param until: only what was changed before this time.
-        :param typed: values become what the types of their fields say.
+        :param since: only what was changed then or later: a datetime, a date, a timedelta (so long ago), or a text of
+            one of them. A time without a zone is the portal's own; ``server.time`` is asked what that is.
+        :param until: only what was changed before then.
+        :param typed: values become what the types of their fields say, see :func:`~.crm.typed.typed_rows`.
         :param parallel: how many requests may be under way at once, 1 to 40; fewer are where the portal bears no more.
         :raises ConfigurationError: for parameters that reading everything leaves no room for.
         :raises Bitrix24Error: also where the list can not be read completely; it is never just shorter.
@@ -72,27 +74,46 @@ class ReadingCalls(RestCalls):
         return self._apages(*args, **options)
 
     def _pages(self, *args: Any, **options: Any) -> Generator[Page, None, None]:
-        yield from self.get_conn().stream(_reading(*args, **options))
+        client = self.get_conn()
+        work, finish = client.run(lambda peer: _prepared(peer, *args, **options))
+        with closing(cast("Generator[Page, None, None]", client.stream(work))) as pages:
+            for page in pages:
+                yield finish(page)
 
     async def _apages(self, *args: Any, **options: Any) -> AsyncGenerator[Page, None]:
         client = await self.aget_conn()
-        stream = cast("AsyncGenerator[Page, None]", client.stream(_reading(*args, **options)))
+        work, finish = await client.run(lambda peer: _prepared(peer, *args, **options))
+        stream = cast("AsyncGenerator[Page, None]", client.stream(work))
         async with aclosing(stream) as pages:
             async for page in pages:
-                yield page
+                yield finish(page)
 
 
-def _reading(
+def _prepared(
+    peer: Peer,
     method: str,
     params: Mapping[str, Any] | None = None,
     *,
+    version: Literal[2, 3] = 2,
     since: Moment | None = None,
     until: Moment | None = None,
     typed: bool = False,
     **options: Any,
-) -> Work[Page]:
+) -> Generator[Step, Any, tuple[Work[Page], Callable[[Page], Page]]]:
+    """The reading, and what its pages are finished by, after the portal was asked what there is to know for them."""
     from airflow_provider_b24.rest.reading import reading
 
-    if since is not None or until is not None or typed:
-        raise NotImplementedError("since, until and typed")
-    return reading(method, params or {}, **options)
+    asked: Mapping[str, Any] = params or {}
+    if since is not None or until is not None:
+        from airflow_provider_b24.crm.moments import asked_filter
+
+        asked = yield from asked_filter(peer, method, asked, since=since, until=until, version=version)
+    # Before anything more is asked: parameters that can not be right are told by this.
+    work = reading(method, asked, version=version, **options)
+    if not typed:
+        return work, lambda page: page
+    from airflow_provider_b24.crm.fields import asked_fields
+    from airflow_provider_b24.crm.typed import typed_rows
+
+    convert = typed_rows((yield from asked_fields(peer, method, asked, version=version, of_list=True)))
+    return work, lambda page: replace(page, rows=[convert(row) for row in page.rows])
