@@ -202,12 +202,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             kept = progress or _mapping_or_none(_state(context, "get"))
             load = self._gone_on(hook, kept, life_of(context), print_)
             if load is None:
-                window = self._window(context, hook, mark, incremental=incremental)
-                self.log.info("%s: %s", _of(self.method, self.rest_params), window.why)
-                began = str(hook.call("server.time"))
-                load = Load(
-                    life_of(context), print_, window.since, window.until, window.moves, began, round(time.time(), 3)
-                )
+                load = self._begun(context, hook, mark, print_, incremental=incremental)
             progress.clear()
             progress.update(asdict(load))
             with self.open_target(hook, load) as target:
@@ -316,6 +311,19 @@ class LoadsList(TakesRestParams, DefersAtLimit):
                 f"{load.rows:,}",
             )
         return load
+
+    def _begun(self, context: Context, hook: Bitrix24Hook, mark: Mark, print_: str, *, incremental: bool) -> Load:
+        from airflow_provider_b24.crm.moments import moment_of
+
+        now, started = hook.portal_time(), round(time.time(), 3)
+        window = self._window(context, hook, mark, incremental=incremental)
+        self.log.info("%s: %s", _of(self.method, self.rest_params), window.why)
+        # A later try must not take "a day ago" for a day before itself.
+        since, until = (
+            None if moment is None else moment_of(moment, now, name).isoformat()
+            for name, moment in (("since", window.since), ("until", window.until))
+        )
+        return Load(life_of(context), print_, since, until, window.moves, now.isoformat(), started)
 
     def _window(self, context: Context, hook: Bitrix24Hook, mark: Mark, *, incremental: bool) -> Window:
         if _switch(self.full_reload):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_b24.testing import FakePortal
+from airflow_provider_b24.testing.tables import Table
 
 
 class Store:
@@ -36,6 +37,15 @@ def run_of(run_id: str = "run", *, kind: str = "scheduled", store: Store | None 
     context: dict[str, Any] = {"ti": ti, "task_instance": ti, "run_id": run_id, "params": {}}
     context["dag_run"] = SimpleNamespace(run_type=kind, run_id=run_id)
     return context | ({} if store is None else {"task_state_store": store}) | more
+
+
+def deals_anew(portal: FakePortal, count: int) -> None:
+    """So many deals, in place of those that there were."""
+    with portal.company.lock:
+        tables = portal.company.crm.tables
+        tables[2] = Table(tables[2].fields)
+    portal.add_deals(count)
+    portal.calls.clear()
 
 
 def change(portal: FakePortal, deal_id: int, **fields: Any) -> None:
