@@ -65,11 +65,16 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "transfers": [
             {
+                "source-integration-name": "Bitrix24",
+                "target-integration-name": "Common SQL",
+                "python-module": "airflow_provider_b24.transfers.bitrix24_to_sql",
+            },
+            {
                 # Any database whose provider has a DbApiHook; the name is of the provider which defines that.
                 "source-integration-name": "Common SQL",
                 "target-integration-name": "Bitrix24",
                 "python-module": "airflow_provider_b24.transfers.sql_to_dialog",
-            }
+            },
         ],
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
         "extra-links": [

@@ -27,6 +27,7 @@ IMPORTS = {
     "operators.notify": "from airflow_provider_b24.operators.notify import NotifyOperator",
     "operators.rest": "from airflow_provider_b24.operators.rest import RestOperator",
     "@task.bitrix24_report": "task.bitrix24_report",
+    "transfers.bitrix24_to_sql": "from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator",
     "transfers.sql_to_dialog": "from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator",
     "notifications.bitrix24": "from airflow_provider_b24.notifications.bitrix24 import Bitrix24Notifier",
     "notifications.run_message": "from airflow_provider_b24.notifications.run_message import RunMessage",

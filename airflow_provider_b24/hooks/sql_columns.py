@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -36,11 +36,21 @@ class Column:
     :ivar name: in the table.
     :ivar field: in the portal's rows; None for what is always empty.
     :ivar kind: of its values: ``string``, ``integer``, ``number``, ``boolean``, ``date``, ``datetime`` or ``json``.
+    :ivar part: which part of the values goes there; None for all of it.
     """
 
     name: str
     field: str | None
     kind: str = "string"
+    part: int | None = None
+
+    def value(self, row: Mapping[str, Any]) -> Any:
+        """What a row has for this column."""
+        value = None if self.field is None else row.get(self.field)
+        if self.part is None or not isinstance(value, tuple):
+            # Of what was to be money and is not, the column of the amount says so.
+            return None if self.part else value
+        return value[self.part] or None if self.part else value[0]
 
 
 def column_name(field: str, style: ColumnNames = "snake") -> str:
@@ -54,6 +64,17 @@ def column_name(field: str, style: ColumnNames = "snake") -> str:
     return re.sub(r"\W+", "_", _WORD_ENDS.sub("_", field)).lower()
 
 
+def kind_of(values: Iterable[Any]) -> str:
+    """The kind of a field of which nothing is known but values."""
+    types = {type(value) for value in values if value is not None}
+    if types & {list, dict}:
+        return "json"
+    for kind, of in (("boolean", {bool}), ("integer", {int}), ("number", {int, float})):
+        if types and types <= of:
+            return kind
+    return "string"
+
+
 def named(
     fields: Iterable[str],
     kinds: Mapping[str, str],
@@ -61,7 +82,7 @@ def named(
     given: Mapping[str, str] | None = None,
     taken: Mapping[str, str] | None = None,
 ) -> list[Column]:
-    """The columns of fields.
+    """The columns of fields: one for each, and for money one more for the currency.
 
     :param fields: the names in the portal's rows.
     :param kinds: of the fields of which something is known; all others are text.
@@ -71,21 +92,27 @@ def named(
     """
     given = given or {}
     owners = {name.lower(): field for name, field in (taken or {}).items()}
-    columns = []
+    columns: list[Column] = []
     for field in fields:
         name = given.get(field) or column_name(field, style)
+        kind = kinds.get(field, "string")
+        if kind != "money":
+            columns.append(Column(name, field, kind))
+            continue
+        columns += [Column(name, field, "number", 0), Column(f"{name}_currency", field, "string", 1)]
+    for column in columns:
+        name, of = column.name, column.field or ""
         if not name or {"\0", "%"} & {*name} or len(name.encode(errors="replace")) > _LONGEST_NAME:
             raise ConfigurationError(
-                f"the field {field!r} would be the column {name!r}",
+                f"the field {of!r} would be the column {name!r}",
                 advice=f"Give it another name, of 1 to {_LONGEST_NAME} bytes and without %, in columns.",
             )
-        owner = owners.setdefault(name.lower(), field)
-        if owner != field:
+        owner = owners.setdefault(name.lower(), of)
+        if owner != of:
             raise ConfigurationError(
-                f"the fields {owner!r} and {field!r} would both be the column {name!r}",
+                f"the fields {owner!r} and {of!r} would both be the column {name!r}",
                 advice="Give one of them another name in columns, or take column_names='portal'.",
             )
-        columns.append(Column(name, field, kinds.get(field, "string")))
     return columns
 
 
@@ -207,7 +234,12 @@ CELLS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def cells(rows: Iterable[Mapping[str, Any]], columns: list[Column], holds: Mapping[str, str]) -> list[tuple[Any, ...]]:
+def cells(
+    rows: Iterable[Mapping[str, Any]],
+    columns: list[Column],
+    holds: Mapping[str, str],
+    unfit: Callable[[ConfigurationError], None] | None = None,
+) -> list[tuple[Any, ...]]:
     """The values of rows, as the columns of a table take them.
 
     In a text, NUL and halves of surrogate pairs, which PostgreSQL does not take, become U+FFFD. What is empty is NULL
@@ -215,27 +247,41 @@ def cells(rows: Iterable[Mapping[str, Any]], columns: list[Column], holds: Mappi
 
     :param columns: the first is the key.
     :param holds: what each column of the table can hold, see ``CELLS``.
+    :param unfit: is told of each value that its column can not hold, which is NULL then; by default it is raised.
     :raises ConfigurationError: where a value can not be held; it names the row and the column.
     """
-    made = [(column.field, CELLS[holds[column.name]]) for column in columns]
+    plain = [(column.field or "", CELLS[holds[column.name]]) for column in columns if column.part is None]
     found = []
     for row in rows:
         try:
-            found.append(tuple([None if field is None else make(row.get(field)) for field, make in made]))
-        except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError):
-            raise _unfit(row, columns, holds) from None
+            if len(plain) == len(columns):
+                found.append(tuple([make(row.get(field)) for field, make in plain]))
+            else:
+                found.append(tuple([CELLS[holds[column.name]](column.value(row)) for column in columns]))
+        except _UNFIT:
+            found.append(tuple(_fitting(row, columns, holds, unfit)))
     return found
 
 
-def _unfit(row: Mapping[str, Any], columns: list[Column], holds: Mapping[str, str]) -> ConfigurationError:
-    key = row.get(columns[0].field or "")
+_UNFIT = (ValueError, TypeError, LookupError, ArithmeticError)
+
+
+def _fitting(
+    row: Mapping[str, Any],
+    columns: list[Column],
+    holds: Mapping[str, str],
+    unfit: Callable[[ConfigurationError], None] | None,
+) -> Iterator[Any]:
     for column in columns:
-        value = row.get(column.field or "")
+        value = column.value(row)
         try:
-            CELLS[holds[column.name]](value)
-        except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError):
-            return does_not_fit(key, column.name, value, f"is of the kind {holds[column.name]}")
-    return does_not_fit(key, columns[0].name, key, "is the key")
+            yield CELLS[holds[column.name]](value)
+        except _UNFIT:
+            error = does_not_fit(columns[0].value(row), column.name, value, f"holds a {holds[column.name]}")
+            if unfit is None or column is columns[0]:
+                raise error from None
+            unfit(error)
+            yield None
 
 
 def does_not_fit(key: Any, column: str, value: Any, why: str) -> ConfigurationError:
@@ -243,6 +289,6 @@ def does_not_fit(key: Any, column: str, value: Any, why: str) -> ConfigurationEr
     shown = repr(value)
     return ConfigurationError(
         f"row {key!r} has {shown[:60]}{'…' if len(shown) > 60 else ''} for the column {column!r}, which {why}",
-        advice="Rows before its piece of the list are in the table. Make the column a text column, which takes "
-        "anything, and run the task again.",
+        advice="What came before it is in the table. Correct it in the portal, make the column a text, or let such "
+        "values be NULL by misfits='null'; and run the task again.",
     )

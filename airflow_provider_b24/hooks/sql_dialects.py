@@ -24,13 +24,14 @@ class Dialect:
     :param table: its name, and before it that of the schema if one was given.
     """
 
+    _PLACEHOLDER = ""
     # What the columns can hold that are made for a kind of values, where it is not just that.
     _HOLD: Mapping[str, str] = {"number": "float", "datetime": "utc", "json": "string"}
 
     def __init__(self, hook: Any, table: Sequence[str]) -> None:
         self.hook = hook
         self.path = list(table)
-        self.placeholder: str = hook.placeholder
+        self.placeholder = self._PLACEHOLDER or hook.placeholder
         self.name = ".".join(map(self.quoted, table))
 
     def begin(self, connection: Any) -> None:
@@ -130,6 +131,7 @@ class Dialect:
 class Sqlite(Dialect):
     """SQLite: dates and times are text there, in UTC."""
 
+    _PLACEHOLDER = "?"
     _HOLD: Mapping[str, str] = {"number": "float", **dict.fromkeys(("date", "datetime", "json"), "string")}
     _TYPES: Mapping[str, str] = {"integer": "INTEGER", "number": "REAL", "boolean": "BOOLEAN"}
 
@@ -170,6 +172,7 @@ class Sqlite(Dialect):
 class Postgres(Dialect):
     """PostgreSQL: rows are copied beside the table, and from there into it; those that are alike are left alone."""
 
+    _PLACEHOLDER = "%s"
     _HOLD: Mapping[str, str] = {}
     _TYPES: Mapping[str, str] = {
         "integer": "bigint",

@@ -9,12 +9,21 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from airflow_provider_b24.hooks.database import fetched
-from airflow_provider_b24.hooks.sql_columns import CELLS, Column, ColumnNames, cells, does_not_fit, named
+from airflow_provider_b24.hooks.sql_columns import (
+    CELLS,
+    Column,
+    ColumnNames,
+    cells,
+    column_name,
+    does_not_fit,
+    kind_of,
+    named,
+)
 from airflow_provider_b24.hooks.sql_dialects import dialect_of
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -23,6 +32,13 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 Deleted = Literal["delete", "mark", "keep"]
+
+Misfits = Literal["fail", "null"]
+
+MISFITS = ("fail", "null")
+
+# So many of them are told in the log.
+_MOST_MISFITS = 20
 
 DELETED = ("delete", "mark", "keep")
 
@@ -36,12 +52,13 @@ class Design:
 
     :ivar table: its name, with that of its schema before it if need be.
     :ivar key: the field of the id in the portal's rows.
-    :ivar kinds: of the portal's fields, by their names, as far as they are known.
+    :ivar kinds: of the portal's fields, by their names, as far as they are known; of others, values tell it.
     :ivar style: how columns are named after fields.
     :ivar names: of columns, by field, where they are to be others.
     :ivar create: whether the table is created where it is not there.
     :ivar add: whether columns are added to it for fields that have none.
     :ivar deleted: what becomes of rows that are gone from the portal.
+    :ivar misfits: what becomes of a value that its column can not hold: ``fail``, or ``null``.
     """
 
     table: str
@@ -52,6 +69,7 @@ class Design:
     create: bool = False
     add: bool = True
     deleted: Deleted = "delete"
+    misfits: Misfits = "fail"
 
 
 def check_table(value: object) -> None:
@@ -70,16 +88,19 @@ class SqlTable:
     """A table that takes pieces of a list, each in one transaction: it is in the table as a whole, or not at all.
 
     :param hook: the ``DbApiHook`` of the database.
+    :ivar misfits: how many values were not stored because their columns can not hold them.
     """
 
     def __init__(self, hook: Any, design: Design) -> None:
         self._hook = hook
         self._design = design
+        self._kinds = dict(design.kinds)
         # What each column of the table can hold.
         self._holds: dict[str, str] = {}
         # By field, those that were seen in rows.
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, list[Column]] = {}
         self._left_out: set[str] = set()
+        self.misfits = 0
 
     def __enter__(self) -> SqlTable:
         check_table(self._design.table)
@@ -94,6 +115,20 @@ class SqlTable:
     ) -> None:
         # What was not committed is rolled back by that.
         self._connection.close()
+
+    def is_empty(self) -> bool:
+        """Whether there is no row, or no table."""
+        key = column_name(self._design.key, self._design.style)
+        key = self._dialect.quoted((self._design.names or {}).get(self._design.key, key))
+
+        def look(cursor: Any) -> bool:
+            if self._dialect.existing(cursor) is None:
+                return True
+            # Has an index, so that it is quick however many rows there are.
+            cursor.execute(f"SELECT max({key}) FROM {self._dialect.name}")
+            return next(fetched(cursor))[0] is None
+
+        return self._in_transaction(look)
 
     def store(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert rows, or update those that are there.
@@ -142,7 +177,7 @@ class SqlTable:
 
     def _stored(self, cursor: Any, columns: list[Column], rows: Sequence[Mapping[str, Any]]) -> int:
         names = [column.name for column in columns]
-        made = cells(rows, columns, self._holds)
+        made = cells(rows, columns, self._holds, self._told if self._design.misfits == "null" else None)
         # PostgreSQL updates no row twice in one statement; a list that changes while it is read by offsets may have one
         # twice.
         made = list({row[0]: row for row in made}.values())
@@ -163,7 +198,7 @@ class SqlTable:
             row, index, why = found
             raise does_not_fit(row[0], names[index], row[index], f"the database refused: {why}") from None
 
-    def _prepared(self, rows: Iterable[Mapping[str, Any]]) -> list[Column]:
+    def _prepared(self, rows: Sequence[Mapping[str, Any]]) -> list[Column]:
         """The columns for rows; the table has them then.
 
         :return: the key's comes first.
@@ -171,10 +206,12 @@ class SqlTable:
         design = self._design
         fields = {field: None for row in rows for field in row if field not in self._left_out}
         if not self._columns or not fields.keys() <= self._columns.keys():
+            for field in fields.keys() - self._kinds.keys():
+                self._kinds[field] = kind_of(row.get(field) for row in rows)
             # A transaction of its own: what is changed here stays, also if the rows are refused.
             self._in_transaction(lambda cursor: self._shape(cursor, fields))
-        columns = [self._columns[design.key]]
-        columns += [column for field, column in self._columns.items() if field != design.key]
+        columns = [*self._columns[design.key]]
+        columns += [column for field, made in self._columns.items() for column in made if field != design.key]
         if design.deleted == "mark":
             columns.append(Column(DELETED_AT, None))
         return columns
@@ -205,7 +242,7 @@ class SqlTable:
             if not design.add:
                 raise self._lacks(DELETED_AT, "Add it, or set add_columns=True.")
             self._add(cursor, Column(DELETED_AT, None, "datetime"))
-        key = self._columns[design.key].name
+        key = self._key
         try:
             self._dialect.check(cursor, [key])
         except Exception as error:
@@ -216,11 +253,10 @@ class SqlTable:
             ) from None
 
     def _named(self, fields: Iterable[str]) -> list[Column]:
-        taken = {column.name: field for field, column in self._columns.items()}
+        taken = {column.name: field for field, columns in self._columns.items() for column in columns}
         if self._design.deleted == "mark":
             taken[DELETED_AT] = "(the time when a row was missed)"
-        kinds = self._design.kinds
-        return named(fields, kinds, self._design.style, self._design.names, taken)
+        return named(fields, self._kinds, self._design.style, self._design.names, taken)
 
     def _extend(self, cursor: Any, fields: Sequence[str]) -> None:
         """Find the columns of fields, or add them."""
@@ -235,7 +271,7 @@ class SqlTable:
                 continue
             if name is None:
                 self._add(cursor, column)
-            self._columns[str(column.field)] = Column(name or column.name, column.field, column.kind)
+            self._columns.setdefault(str(column.field), []).append(replace(column, name=name or column.name))
         if left_out:
             self._left_out.update(left_out)
             log.warning("The table %s has no columns for %s: left out", self._design.table, ", ".join(left_out))
@@ -248,11 +284,21 @@ class SqlTable:
     def _lacks(self, column: str, advice: str) -> ConfigurationError:
         return ConfigurationError(f"the table {self._design.table!r} has no column {column!r}", advice=advice)
 
+    @property
+    def _key(self) -> str:
+        (column,) = self._columns[self._design.key]
+        return column.name
+
+    def _told(self, error: ConfigurationError) -> None:
+        self.misfits += 1
+        if self.misfits <= _MOST_MISFITS:
+            log.warning("NULL instead: %s", error.description)
+
     def _gone(self, cursor: Any, ids: Iterable[Any], after: Any, upto: Any) -> int:
         """Delete or mark what is in the table's range, and is not among these ids."""
         if self._design.deleted == "keep":
             return 0
-        column = self._columns[self._design.key].name
+        column = self._key
         holds = self._holds[column]
         key, table, mark = self._dialect.quoted(column), self._dialect.name, self._dialect.placeholder
         if holds not in ("integer", "number") and not (after is None and upto is None):

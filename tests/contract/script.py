@@ -29,6 +29,7 @@ from airflow_provider_b24.operators.message import (
 from airflow_provider_b24.operators.notify import NotifyOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.testing import FakePortal, Fault
+from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator
 from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator
 from tests.portal.alerts.contexts import of_dag, of_deadline, of_task
 
@@ -102,6 +103,8 @@ def operators(portal: FakePortal) -> None:
         run(DialogUnreadOperator, **where, message_id=first)
         run(FileUploadOperator, **where, file=b"x", name="x.txt", **WORDS)
         run(SqlToDialogOperator, **where, conn_id="warehouse", sql="SELECT 1 AS x", send_as="both", **WORDS)
+        table = {"conn_id": "warehouse", "table": "deals", "create_table": True, "bitrix24_conn_id": conn_id}
+        run(Bitrix24ToSqlOperator, params={"entityTypeId": 2}, **table)
         report: Any = task.bitrix24_report(**where)(said)
         report().operator.execute(context())
     run(
