@@ -66,7 +66,7 @@ class Keyset:
         if self._version == 3:
             conditions = [*self._filter, *([self.known.filter_key, sign, value] for sign, value in bounds)]
             params = {**self._sorted(self._descending), self.known.filter: conditions}
-            return Call(self.method, {**params, "pagination": {"page": 1, "limit": PAGE}}, version=3)
+            return Call(self.method, {**params, "pagination": {"page": 1, "limit": self.known.page}}, version=3)
         named = {f"{sign}{self.known.filter_key}": value for sign, value in bounds}
         return Call(self.method, self._page(self._sorted(self._descending), {**self._filter, **named}))
 
@@ -117,7 +117,7 @@ class Keyset:
     def _page(self, params: dict[str, Any], conditions: Mapping[str, Any]) -> dict[str, Any]:
         if conditions:
             params[self.known.filter] = conditions
-        return {**params, "start": -1}
+        return {**params, self.known.position[0]: -1}
 
     def _sorted(self, descending: bool) -> dict[str, Any]:
         direction = "DESC" if descending else "ASC"
@@ -183,19 +183,14 @@ class Keyset:
     def _take_select(self) -> None:
         name = self.known.select and parameter(self._params, self.known.select)
         if not name:
-            if self._version == 3:
-                raise ConfigurationError(
-                    "select is missing",
-                    method=self.method,
-                    advice="Without it REST 3.0 returns ids only; name fields.",
-                )
             return
         chosen = self._params[name]
         if not isinstance(chosen, (list, tuple)):
             raise ConfigurationError(f"{name} is {chosen!r}", method=self.method, advice="It is a list of field names.")
-        key = self.known.filter_key
-        if chosen and "*" not in chosen and key.lower() not in {str(item).lower() for item in chosen}:
-            self._params[name] = [key, *chosen]
+        if chosen and "*" not in chosen:
+            there = {str(item).lower() for item in chosen}
+            needed = [self.known.filter_key, *self.known.selected]
+            self._params[name] = [*(one for one in needed if one.lower() not in there), *chosen]
 
 
 def all_of(conditions: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,13 +204,16 @@ def all_of(conditions: Mapping[str, Any]) -> dict[str, Any]:
 def rows_of(method: str, result: Any, wrapper: str | None) -> list[Any]:
     """The rows in a result.
 
-    :param wrapper: the field that holds them; empty for a bare list; None to recognise it.
+    :param wrapper: the field that holds them; empty for a bare list; ``{}`` for a mapping of rows by their ids; None to
+        recognise it.
     :raises IncompleteReplyError: if there are none.
     """
     if wrapper is None and isinstance(result, Mapping):
         lists = [value for value in result.values() if isinstance(value, list)]
         if len(lists) == 1:
             return lists[0]
+    elif wrapper == "{}" and isinstance(result, Mapping):
+        return list(result.values())
     elif wrapper and isinstance(result, Mapping):
         inner = result.get(wrapper)
         if isinstance(inner, list):
