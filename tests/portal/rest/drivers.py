@@ -12,12 +12,12 @@ from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.batch import BatchReply
 from airflow_provider_b24.rest.client import Client
 from airflow_provider_b24.rest.credentials import MemoryTokenStore, OAuthApp, Tokens, Webhook
-from airflow_provider_b24.rest.lanes import Work
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Reply
 from airflow_provider_b24.rest.reading import reading
 from airflow_provider_b24.rest.steps import Step
 from airflow_provider_b24.rest.transport import Transport
+from airflow_provider_b24.rest.writing import Writing
 from tests.unit.rest.clocks import FakeClock
 
 # No outside proxy and no long wait, whatever the machine is set to.
@@ -50,8 +50,15 @@ class SyncDriver:
     def rows(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         return [row for page in self.client.stream(reading(method, params or {}, **options)) for row in page.rows]
 
-    def stream(self, work: Work[Any], source: Any) -> list[Any]:
-        return list(self.client.stream(work, source))
+    def stream(self, work: Writing, rows: Any) -> list[Any]:
+        found: list[Any] = []
+        self.each(work, rows, found.append)
+        return found
+
+    def each(self, work: Writing, rows: Any, take: Callable[[Any], object]) -> None:
+        """Give out what becomes of each row; also before it ends in an error."""
+        for one in self.client.stream(work, work.source(rows)):
+            take(one)
 
     def together(self, call: Call, times: int) -> list[Reply]:
         """The same call so many times at once."""
@@ -107,11 +114,19 @@ class AsyncDriver:
 
         return self._loop.run_until_complete(read())
 
-    def stream(self, work: Work[Any], source: Any) -> list[Any]:
-        async def read() -> list[Any]:
-            return [one async for one in self.client.stream(work, source)]
+    def stream(self, work: Writing, rows: Any) -> list[Any]:
+        found: list[Any] = []
+        self.each(work, rows, found.append)
+        return found
 
-        return self._loop.run_until_complete(read())
+    def each(self, work: Writing, rows: Any, take: Callable[[Any], object]) -> None:
+        """Give out what becomes of each row; also before it ends in an error."""
+
+        async def read() -> None:
+            async for one in self.client.stream(work, work.asource(rows)):
+                take(one)
+
+        self._loop.run_until_complete(read())
 
     def together(self, call: Call, times: int) -> list[Reply]:
         """The same call so many times at once."""
