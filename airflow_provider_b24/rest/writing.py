@@ -266,9 +266,9 @@ def befalls_all(error: Bitrix24Error) -> bool:
 def id_of(result: Any) -> int | None:
     """The id in the result of a method that adds or updates: the result itself, or in the element it holds."""
     if isinstance(result, Mapping):
-        inner = [value for value in result.values() if isinstance(value, Mapping)] if len(result) == 1 else [result]
-        found = [value for element in inner for name, value in element.items() if str(name).lower() == "id"]
-        result = found[0] if len(found) == 1 else None
+        inner = next(iter(result.values()), None)
+        element = inner if len(result) == 1 and isinstance(inner, Mapping) else result
+        result = next((value for name, value in element.items() if str(name).lower() == "id"), None)
     if isinstance(result, bool) or not isinstance(result, (int, str)):
         return None
     text = str(result)
