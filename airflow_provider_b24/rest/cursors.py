@@ -9,7 +9,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReply
 from airflow_provider_b24.rest.keyset import id_of, parameter, rows_of
 from airflow_provider_b24.rest.lists import ListMethod
 from airflow_provider_b24.rest.protocol import Call, Reply
-from airflow_provider_b24.rest.rows import identity, says_more, with_parameter
+from airflow_provider_b24.rest.rows import identity, says_more, with_id_selected, with_parameter
 
 
 class IdReader:
@@ -38,7 +38,7 @@ class IdReader:
         if self._up:
             params = with_parameter(params, "cursor", {"field": listed.filter_key, "order": "ASC"})
             self._refuse_filter(params)
-        self._params = _with_id_selected(params, listed)
+        self._params = with_id_selected(params, listed)
 
     @property
     def after(self) -> int | None:
@@ -103,7 +103,7 @@ class CursorReader:
         self._method = method
         self._listed = listed
         self._version = version
-        self._params = _with_id_selected(params, listed)
+        self._params = with_id_selected(params, listed)
         self._cursor: Any = None
         self._seen: set[int | str] = set()
         self._done = False
@@ -142,11 +142,3 @@ class CursorReader:
                 self._seen.add(name)
                 fresh.append(row)
         return fresh
-
-
-def _with_id_selected(params: Mapping[str, Any], listed: ListMethod) -> dict[str, Any]:
-    name = listed.select and parameter(params, listed.select)
-    chosen = params[name] if name else None
-    if name and isinstance(chosen, (list, tuple)) and chosen and listed.key not in chosen and "*" not in chosen:
-        return {**params, name: [listed.key, *chosen]}
-    return dict(params)

@@ -74,7 +74,7 @@ _add(_WHOLE_SORTED, "deal lead contact company quote requisite", "crm.{}.userfie
 _add(_WHOLE_SORTED, "crm.invoice.userfield.list crm.status.list crm.product.property.list", select=None)
 _add(_WHOLE_SORTED, "crm.vat.list crm.productsection.list")
 _add(_WHOLE, "crm.currency.list", key="CURRENCY")
-_add(_SORTED, "crm.invoice.list")
+_add(_SORTED, "crm.invoice.list", select=None)
 _add(_WHOLE_LOWER, {"crm.category.list": "categories"}, required=("entityTypeId",))
 _add(_WHOLE, "crm.dealcategory.stage.list", key="STATUS_ID")
 _add(_WHOLE, "crm.requisite.preset.field.list", required=("preset.ID",))
@@ -233,7 +233,7 @@ _add(
     required=_LIST,
 )
 _add(_SORTED, "lists.get", filter="", order="IBLOCK_ORDER", select=None, required=_LIST[:1])
-_add(_START, "lists.section.get", filter="FILTER", select="SELECT", required=_LIST)
+_add(_WHOLE, "lists.section.get", filter="FILTER", select="SELECT", required=_LIST)
 _ENTITY: dict[str, Any] = {
     "filter": "FILTER",
     "order": "SORT",
@@ -250,7 +250,7 @@ _add(_START, "log.blogpost.get")
 _add(_KEY, "event.offline.list", select=None, changed="TIMESTAMP_X")
 _CALLS: dict[str, Any] = {"filter": "FILTER", "order": ("SORT", "ORDER"), "select": None}
 _add(_KEY, "voximplant.statistic.get", created="CALL_START_DATE", **_CALLS)
-_add(_SORTED, "voximplant.sip.get", **_CALLS)
+_add(_START, "voximplant.sip.get", key="CONFIG_ID", filter="FILTER")
 _add(
     _START_LOWER,
     {"rpa.item.list": "items", "rpa.stage.listForType": "stages", "rpa.timeline.listForItem": "timeline"},
@@ -329,8 +329,9 @@ _add(_REFUSED, "task.item.list task.items.getlist", advice="tasks.task.list has 
 
 _3: dict[str, Any] = {"table": LISTS_3, "rows": "items"}
 _LOGGED: dict[str, Any] = {"changed": "timestampX", "created": "timestampX"}
-_add(_KEY_LOWER, "tasks.task.list", page=1000, required=("select",), **_3)
-_add(_KEY_LOWER, "main.eventlog.list", **_3, **_LOGGED)
+_KEY_3 = replace(_KEY_LOWER, position=("pagination.page", "pagination.limit"))
+_add(_KEY_3, "tasks.task.list", page=1000, required=("select",), **_3)
+_add(_KEY_3, "main.eventlog.list", **_3, **_LOGGED)
 _TAIL = replace(_KEY_LOWER, paging="tail", position=("cursor.value", "cursor.limit"), order="")
 _add(_TAIL, "main.eventlog.tail", **_3, **_LOGGED)
 _PAGED = replace(_START_LOWER, paging="offset", position=("pagination.offset", "pagination.limit"))

@@ -23,7 +23,7 @@ from airflow_provider_b24.rest.errors import IncompleteReplyError
 from airflow_provider_b24.rest.keyset import parameter, rows_of
 from airflow_provider_b24.rest.lists import ListMethod
 from airflow_provider_b24.rest.protocol import Call, Reply
-from airflow_provider_b24.rest.rows import identity, says_more, with_parameter
+from airflow_provider_b24.rest.rows import identity, says_more, with_id_selected, with_parameter
 
 # Of a method that is not in the table, the first page says where rows and ids are.
 UNKNOWN = ListMethod(filter="", order="", select=None, paging="start")
@@ -46,7 +46,7 @@ class _Rereading:
         self._method = method
         self._listed = listed
         self._version = version
-        self._params = dict(params)
+        self._params = with_id_selected(params, listed)
         self._sorted = self._sort()
         # In which reading each row was seen last; a row of an earlier one has been given out.
         self._seen: dict[int | str, int] = {}

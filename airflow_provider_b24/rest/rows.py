@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_b24.rest.keyset import id_of, parameter
+from airflow_provider_b24.rest.lists import ListMethod
 
 
 def says_more(result: Any) -> bool | None:
@@ -32,3 +33,15 @@ def with_parameter(params: Mapping[str, Any], path: str, value: Any) -> dict[str
         return {**params, name: value}
     inner = params.get(name)
     return {**params, name: with_parameter(inner if isinstance(inner, Mapping) else {}, rest, value)}
+
+
+def with_id_selected(params: Mapping[str, Any], listed: ListMethod) -> dict[str, Any]:
+    """Parameters whose select, if there is one, names the id, and what else the method needs."""
+    name = listed.select and parameter(params, listed.select)
+    chosen = params[name] if name else None
+    if not name or not isinstance(chosen, (list, tuple)) or not chosen or "*" in chosen:
+        return dict(params)
+    there = {str(one).lower() for one in chosen}
+    key = listed.filter_key if listed.filter_key.lower() == listed.key.lower() else listed.key
+    needed = [one for one in (key, *listed.selected) if one and one.lower() not in there]
+    return {**params, name: [*needed, *chosen]}
