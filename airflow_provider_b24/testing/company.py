@@ -6,7 +6,7 @@ import threading
 import uuid as uuids
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from airflow_provider_b24.testing.chats import Chat, ChatRegister
@@ -83,13 +83,21 @@ class Company:
     :param clock: seconds since the epoch.
     :param typing_seconds: how long a client shows a writing signal that names no duration.
     :param edit_window: for how many seconds a message may be edited or deleted; None for ever.
+    :param zone: in which the CRM and ``server.time`` show times.
     """
 
-    def __init__(self, clock: Callable[[], float], typing_seconds: float, edit_window: float | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        typing_seconds: float,
+        edit_window: float | None = None,
+        zone: tzinfo = ZONE,
+    ) -> None:
         self.lock = threading.RLock()
         self.clock = clock
         self.typing_seconds = typing_seconds
         self.edit_window = edit_window
+        self.zone = zone
         self.license = "en_std"
         self.max_file_size = 100 * 1024 * 1024
         self.users: dict[int, User] = {}
@@ -107,7 +115,7 @@ class Company:
         self._last_file = 5200
 
     def now(self) -> datetime:
-        """The time in the portal's zone."""
+        """The time, in the zone that times are stored in."""
         return datetime.fromtimestamp(self.clock(), ZONE)
 
     def now_text(self) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from airflow_provider_b24.testing.tables import AnyRow, Row, Table, Test
 from airflow_provider_b24.testing.wire import is_empty, items_of, to_int
 
 ZONE = timezone(timedelta(hours=3))
-"""The portal's time zone."""
+"""The zone that times are stored in; a portal shows them in it unless it has one of its own."""
 _CONDITION = re.compile(r"(!=%|!%=|>=|<=|!=|!@|!%|=%|%=|[=!<>@%])?(.+)", re.DOTALL)
-_INTEGERS = frozenset({"integer", "user", "crm_entity", "crm_category"})
+_INTEGERS = frozenset({"integer", "user", "crm_entity", "crm_category", "enumeration", "employee"})
 _DATES = frozenset({"datetime", "date"})
 
 _COMMON = {
@@ -95,12 +95,14 @@ class Filter:
 
     :param fields: of the table.
     :param strict: refuse what the field cannot hold; otherwise take it as the database does (text as 0).
+    :param zone: of times that are given without one.
     :raises BadField: an unknown field (only if strict), or a value that does not fit.
     """
 
-    def __init__(self, given: Any, fields: dict[str, tuple[str, str]], *, strict: bool) -> None:
+    def __init__(self, given: Any, fields: dict[str, tuple[str, str]], *, strict: bool, zone: tzinfo = ZONE) -> None:
         self._fields = fields
         self._strict = strict
+        self._zone = zone
         self.low: int | None = None
         self.high: int | None = None
         self.tests = [test for test in self._compile(given, top=True) if test is not None]
@@ -153,6 +155,8 @@ class Filter:
             wanted = [item for _, item in items_of(value)] if isinstance(value, (list, dict)) else [value]
             values = {self._comparable(name, item) for item in wanted}
             negative = prefix[0] == "!"
+            if self._fields[name][1].startswith("UF_"):
+                return lambda row: any(_folded(one) in values for one in _several(row.get(name))) is not negative
             return lambda row: (_folded(row.get(name)) in values) is not negative
         if isinstance(value, (list, dict)):
             raise BadField(name, "has invalid value")
@@ -165,19 +169,26 @@ class Filter:
 
     def _value(self, name: str, value: Any) -> Any:
         """The value as the column holds it."""
-        kind = self._fields[name][0]
+        kind, upper = self._fields[name]
         try:
+            if kind == "boolean" and upper.startswith("UF_"):
+                # Y and N are what rows have; a filter takes 1 and 0.
+                return "N" if int(value) == 0 else "Y"
             if kind in _INTEGERS:
                 return int(str(value).strip())
             if kind == "double":
                 return float(value)
             if kind in _DATES:
-                return portal_time(value)
+                return stored_time(value, kind, self._zone)
         except (TypeError, ValueError):
             if self._strict:
                 raise BadField(name, "has invalid value") from None
             return str(value) if kind in _DATES else to_int(value)
         return str(value)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _folded(value: Any) -> Any:
@@ -218,16 +229,24 @@ def _like(name: str, pattern: str, *, anywhere: bool, negative: bool) -> Test:
     return lambda row: bool(expression.fullmatch(str(row.get(name) or ""))) is not negative
 
 
-def portal_time(value: Any) -> str:
-    """A date or a time in the portal's zone, as it is stored.
+def stored_time(value: Any, kind: str, zone: tzinfo) -> str:
+    """A time, or a day (``kind`` is ``date``), as it is stored. A day is the midnight of UTC, whatever the zone.
 
+    :param zone: of a time that is given without one.
     :raises ValueError: it is neither.
     """
     text = str(value).strip()
+    if (dotted := _DOTTED.fullmatch(text)) is not None:
+        text = f"{dotted[3]}-{dotted[2]}-{dotted[1]}{dotted[4] or ''}"
     moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZONE)
+    if kind == "date":
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=timezone.utc)
+    elif moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
     return moment.astimezone(ZONE).isoformat(timespec="seconds")
+
+
+_DOTTED = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})( [0-9:]{8})?")
 
 
 def parse_order(given: Any, fields: dict[str, tuple[str, str]], *, strict: bool) -> list[tuple[str, bool]]:
@@ -268,7 +287,7 @@ class Crm:
         """Create an element: given fields over defaults."""
         table = self.tables[entity_type]
         row = self.defaults(entity_type, table.rows.last_id + 1, author)
-        row |= {name: value for name, value in fields.items() if name in table.fields and not is_empty(name)}
+        row |= {name: value for name, value in fields.items() if name in table.names and not is_empty(name)}
         self._settle(row)
         table.rows.add(row)
         return row

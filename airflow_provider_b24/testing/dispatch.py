@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_b24.testing.company import Company
-from airflow_provider_b24.testing.crm import ZONE
 from airflow_provider_b24.testing.errors import PortalError
 from airflow_provider_b24.testing.faults import Fault
 from airflow_provider_b24.testing.limits import OperatingBudget
@@ -88,8 +87,8 @@ class Dispatcher:
             "finish": finished,
             "duration": finished - started,
             "processing": finished - started,
-            "date_start": datetime.fromtimestamp(started, ZONE).isoformat(timespec="seconds"),
-            "date_finish": datetime.fromtimestamp(finished, ZONE).isoformat(timespec="seconds"),
+            "date_start": datetime.fromtimestamp(started, self.company.zone).isoformat(timespec="seconds"),
+            "date_finish": datetime.fromtimestamp(finished, self.company.zone).isoformat(timespec="seconds"),
         }
         if caller is not None and method is not None:
             stamp["operating_reset_at"] = self.operating.reset_at(caller.app, method)

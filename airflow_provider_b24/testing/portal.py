@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +14,10 @@ from airflow_provider_b24.testing.application import build_application
 from airflow_provider_b24.testing.chats import Chat
 from airflow_provider_b24.testing.churn import Churn
 from airflow_provider_b24.testing.company import Company, User, found_company
+from airflow_provider_b24.testing.crm import ZONE
 from airflow_provider_b24.testing.dispatch import Dispatcher
 from airflow_provider_b24.testing.faults import Faults
+from airflow_provider_b24.testing.fields import UserField, add_user_field
 from airflow_provider_b24.testing.gateway import Gateway
 from airflow_provider_b24.testing.limits import LeakyBucket, OperatingBudget
 from airflow_provider_b24.testing.methods import load
@@ -42,6 +45,7 @@ class FakePortal:
     :param typing_seconds: how long a client shows a writing signal.
     :param edit_window: for how many seconds a user's message may be edited or deleted; ``None`` for ever. It can be
         changed later, as ``portal.company.edit_window``. For bots' messages no such time is documented.
+    :param zone: the portal's time zone; +03:00 by default.
     :param without: names of methods that this portal has not, such as an old one's ``im.v2.File.upload``.
     :raises OSError: on start, if the port is in use.
     """
@@ -59,6 +63,7 @@ class FakePortal:
         typing_seconds: float = 25.0,
         edit_window: float | None = None,
         without: Iterable[str] = (),
+        zone: tzinfo | None = None,
     ) -> None:
         load()
         self._wanted_port = port
@@ -68,7 +73,7 @@ class FakePortal:
         self._servers: list[Server] = []
         self.access = Access(clock)
         self.bot_token = "report-bot-token"  # noqa: S105 - of a bot that exists only here
-        self.company = Company(clock, typing_seconds, edit_window)
+        self.company = Company(clock, typing_seconds, edit_window, ZONE if zone is None else zone)
         found_company(self.company, self.bot_token, f"token:{self.bot_token}")
         self.faults = Faults()
         self.bucket = LeakyBucket(*bucket, clock) if bucket is not None else None
@@ -346,6 +351,28 @@ class FakePortal:
         chat = self.chat(dialog_id)
         with self.company.lock:
             return self.company.post(chat, author_id, text).id
+
+    def add_field(
+        self,
+        name: str,
+        kind: str,
+        *,
+        entity_type: int = 2,
+        title: str = "",
+        multiple: bool = False,
+        required: bool = False,
+        items: Mapping[int, str] | None = None,
+    ) -> str:
+        """Make a user field, such as ``UF_CRM_SCORE``; returns its name in rows of ``crm.item.*``.
+
+        :param kind: its type: ``string``, ``integer``, ``double``, ``boolean``, ``date``, ``datetime``, ``money``,
+            ``enumeration``, ``employee``, ``url``, ``crm``, ``file`` …
+        :param entity_type: whose field it is; deals' by default.
+        :param items: of an enumeration: titles by id.
+        """
+        with self.company.lock:
+            made = UserField(name, kind, title, multiple, required, dict(items or {}))
+            return add_user_field(self.company.crm.tables[entity_type], made)
 
     def add_deals(self, count: int) -> None:
         """Bring in deals: several stages, different amounts, created over the last eight weeks."""

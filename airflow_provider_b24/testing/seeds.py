@@ -74,7 +74,7 @@ def _moment(seconds: int) -> str:
 
 
 def _midnight(seconds: int) -> str:
-    return f"{_date((seconds + _OFFSET) // _DAY)}T00:00:00+03:00"
+    return f"{_date((seconds + _OFFSET) // _DAY)}T03:00:00+03:00"
 
 
 @lru_cache(maxsize=1000)

@@ -110,8 +110,14 @@ class Table:
 
     def __init__(self, fields: dict[str, tuple[str, str]]) -> None:
         self.fields = fields
+        self.user_fields: dict[str, Any] = {}
         self.rows = Rows()
         self._texts: dict[Any, dict[int, str]] = {}
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the fields, and the original ones of user fields."""
+        return {*self.fields, *(made.name for made in self.user_fields.values())}
 
     @property
     def ids(self) -> array[int]:

@@ -142,8 +142,11 @@ def reading(_: FakePortal) -> None:
     """What a hook does besides."""
     with Bitrix24Hook() as hook:
         list(hook.iterate("crm.item.list", {"entityTypeId": 2, "select": ["id"]}))
-        list(hook.iterate("user.get"))
-        list(hook.iterate("tasks.task.list", {"select": ["ID"]}))
+        deals = {"entityTypeId": 2, "useOriginalUfNames": "Y"}
+        list(hook.iterate("crm.item.list", deals, since="2026-01-01", until="2026-01-02", typed=True))
+        list(hook.iterate("user.get", typed=True))
+        list(hook.iterate("tasks.task.list", {"select": ["ID"]}, typed=True))
+        hook.fields("crm.category", entity_type_id=2)
         hook.test_connection()
 
 

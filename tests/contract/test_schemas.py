@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Not described in this form: common methods that every caller has.
-WITHOUT_SCHEMA = {"batch", "profile", "scope"}
+WITHOUT_SCHEMA = {"batch", "profile", "scope", "server.time", "user.fields"}
 
 
 def compared(

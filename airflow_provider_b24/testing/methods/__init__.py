@@ -11,6 +11,7 @@ def load() -> None:
         crm_deal,
         crm_item,
         dialogs,
+        fields,
         files,
         messages,
         notifications,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
-from airflow_provider_b24.testing.crm import CURRENCIES, READ_ONLY, STAGES, BadField, Filter, parse_order
+from airflow_provider_b24.testing.crm import CURRENCIES, READ_ONLY, STAGES, BadField, Filter, parse_order, stored_time
 from airflow_provider_b24.testing.errors import PortalError, missing_parameter
+from airflow_provider_b24.testing.fields import described, shown_row, under_both_names, user_value, visible
 from airflow_provider_b24.testing.registry import Call, Page, method
 from airflow_provider_b24.testing.tables import PAGE, AnyRow, Row, Table
-from airflow_provider_b24.testing.wire import is_numeric, items_of, to_int
+from airflow_provider_b24.testing.wire import is_numeric, is_yes, items_of, to_int
 
 _NUMBERS = frozenset({"integer", "user", "crm_entity", "crm_category"})
 
@@ -32,8 +34,12 @@ def _row(call: Call, table: Table) -> Row:
     return row
 
 
-def _shown(row: AnyRow, table: Table, number: int) -> Row:
-    return {name: row.get(name) for name in table.fields} | {"entityTypeId": number}
+def _visible(call: Call, table: Table) -> dict[str, tuple[str, str]]:
+    return visible(table, original=is_yes(call.get("useOriginalUfNames")))
+
+
+def _shown(row: AnyRow, call: Call, number: int, table: Table) -> Row:
+    return shown_row(row, _visible(call, table), table, call.company.zone) | {"entityTypeId": number}
 
 
 @method("crm.item.list", "crm")
@@ -47,22 +53,24 @@ def item_list(call: Call) -> Any:
                 "100", f"Invalid value {{{value}}} to match with parameter {{{name}}}. Should be value of type array."
             )
     start = to_int(call.get("start"))
+    fields = _visible(call, table)
     try:
-        condition = Filter(call.get("filter"), table.fields, strict=True)
+        condition = Filter(call.get("filter"), fields, strict=True, zone=call.company.zone)
     except BadField as error:
         raise PortalError("INVALID_ARG_VALUE", f"Invalid filter: field '{error.name}' {error.reason}") from None
     try:
-        order = parse_order(call.get("order"), table.fields, strict=True)
+        order = parse_order(call.get("order"), fields, strict=True)
     except BadField as error:
         reason = f"field '{error.name}' {error.reason}" if "not allowed" in error.reason else error.reason
         raise PortalError("INVALID_ARG_VALUE", f"Invalid order: {reason}") from None
     ids, total = table.search(condition.tests, condition.id_range, order, start)
     select = {str(item) for _, item in items_of(call.get("select"))}
-    if not select or "*" in select:
-        items = table.written(ids, ("item",), lambda row: _shown(row, table, number))
-    else:
-        names = tuple(name for name in table.fields if name in select)
-        items = table.written(ids, ("item", names), lambda row: {name: row.get(name) for name in names})
+    every = not select or "*" in select
+    chosen = fields if every else {name: one for name, one in fields.items() if name in select}
+    number_too = {"entityTypeId": number} if every else {}
+    items = table.written(
+        ids, ("item", every, *chosen), lambda row: shown_row(row, chosen, table, call.company.zone) | number_too
+    )
     if total is None:
         return Page({"items": items}, total=0)
     return Page({"items": items}, total=total, next=start + PAGE if start + PAGE < total else None)
@@ -72,7 +80,7 @@ def item_list(call: Call) -> Any:
 def item_get(call: Call) -> Any:
     """One element."""
     number, table = _table(call)
-    return {"item": _shown(_row(call, table), table, number)}
+    return {"item": _shown(_row(call, table), call, number, table)}
 
 
 def _fields(call: Call, table: Table) -> Row:
@@ -84,19 +92,34 @@ def _fields(call: Call, table: Table) -> Row:
         raise PortalError(
             "100", f"Invalid value {{{given}}} to match with parameter {{fields}}. Should be value of type array."
         )
-    return {
-        name: field_value(name, value, table.fields[name][0])
-        for name, value in items_of(given)
-        if name in table.fields and name not in READ_ONLY
-    }
+    names = _visible(call, table)
+    return field_values(call, table, {name: value for name, value in items_of(given) if name in names})
 
 
-def field_value(name: str, value: Any, kind: str) -> Any:
-    """A value as the column holds it.
+def field_values(call: Call, table: Table, given: Row) -> Row:
+    """Given fields as the columns hold them; read-only ones are ignored.
 
     :raises PortalError: ``CRM_FIELD_ERROR_VALUE_NOT_VALID``.
     """
-    invalid = PortalError("CRM_FIELD_ERROR_VALUE_NOT_VALID", f'Invalid value of the field "{name}"')
+    made = {one: field for name, field in table.user_fields.items() for one in (name, field.name)}
+    values: Row = {}
+    for name, value in given.items():
+        if name in made:
+            try:
+                values[name] = user_value(made[name], value, call.company.zone)
+            except ValueError:
+                raise _invalid(name) from None
+        elif name not in READ_ONLY:
+            values[name] = _field_value(name, value, table.fields[name][0], call.company.zone)
+    return under_both_names(table, values)
+
+
+def _invalid(name: str) -> PortalError:
+    return PortalError("CRM_FIELD_ERROR_VALUE_NOT_VALID", f'Invalid value of the field "{name}"')
+
+
+def _field_value(name: str, value: Any, kind: str, zone: tzinfo) -> Any:
+    invalid = _invalid(name)
     if value is None or value == "":
         return None
     if isinstance(value, (dict, list)):
@@ -108,6 +131,11 @@ def field_value(name: str, value: Any, kind: str) -> Any:
     if kind == "double":
         try:
             return float(value)
+        except ValueError:
+            raise invalid from None
+    if kind in {"date", "datetime"}:
+        try:
+            return stored_time(value, kind, zone)
         except ValueError:
             raise invalid from None
     if kind == "boolean":
@@ -122,7 +150,7 @@ def item_add(call: Call) -> Any:
     """Create an element."""
     number, table = _table(call)
     row = call.company.crm.add(number, _fields(call, table), call.caller.user_id)
-    return {"item": _shown(row, table, number)}
+    return {"item": _shown(row, call, number, table)}
 
 
 @method("crm.item.update", "crm")
@@ -131,7 +159,7 @@ def item_update(call: Call) -> Any:
     number, table = _table(call)
     row = _row(call, table)
     call.company.crm.update(number, row, _fields(call, table), call.caller.user_id)
-    return {"item": _shown(row, table, number)}
+    return {"item": _shown(row, call, number, table)}
 
 
 @method("crm.item.delete", "crm")
@@ -146,18 +174,6 @@ def item_delete(call: Call) -> Any:
 def item_fields(call: Call) -> Any:
     """The fields of a type."""
     _, table = _table(call)
-    return {
-        "fields": {
-            name: {
-                "type": kind,
-                "isRequired": False,
-                "isReadOnly": name in READ_ONLY,
-                "isImmutable": False,
-                "isMultiple": False,
-                "isDynamic": False,
-                "title": upper.replace("_", " ").capitalize(),
-                "upperName": upper,
-            }
-            for name, (kind, upper) in table.fields.items()
-        }
-    }
+    original = is_yes(call.get("useOriginalUfNames"))
+    names = dict(zip(visible(table, original=original), table.fields, strict=True))
+    return {"fields": {shown: described(table, name) for shown, name in names.items()}}

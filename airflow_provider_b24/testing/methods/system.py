@@ -60,7 +60,7 @@ def app_info(call: Call) -> Any:
 @method("server.time")
 def server_time(call: Call) -> Any:
     """The portal's time."""
-    return call.company.now_text()
+    return call.company.now().astimezone(call.company.zone).isoformat(timespec="seconds")
 
 
 @method("method.get")
