@@ -60,7 +60,8 @@ def asked_filter(
     now = yield from portal_time(peer)
     conditions = between(listed, since, until, now)
     if version == 3:
-        return {**params, given: [*(params.get(given) or []), *_triples(conditions)]}
+        own = params.get(given) or []
+        return {**params, given: [*([own] if isinstance(own, Mapping) else own), *_triples(conditions)]}
     return {**params, given: {**(params.get(given) or {}), **conditions}}
 
 
