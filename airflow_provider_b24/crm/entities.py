@@ -17,7 +17,6 @@ class Entity:
     :ivar fields: the parameter that holds the values of an element.
     :ivar id: the parameter that names the element to update.
     :ivar within: parameters that say which elements are meant at all, or how fields are spelled; for each method.
-    :ivar needed: those of them without which a row can not be sent; where there are several, one of them will do.
     :ivar narrowed: fields of an element without which a filter finds nothing.
     :ivar several: what stands before a field in a filter by several values; None where a filter takes one only.
     :ivar camel: whether a listed element has its fields in camel case, unlike a filter.
@@ -29,7 +28,6 @@ class Entity:
     fields: str = "fields"
     id: str = "id"
     within: tuple[str, ...] = ()
-    needed: tuple[str, ...] = ()
     narrowed: tuple[str, ...] = ()
     several: str | None = "@"
     camel: bool = False
@@ -49,7 +47,7 @@ def _family(name: str, **more: object) -> Entity:
 _LIST = ("IBLOCK_TYPE_ID", "IBLOCK_ID", "IBLOCK_CODE")
 
 ENTITIES: dict[str, Entity] = {
-    "crm.item": _family("crm.item", within=("entityTypeId", "useOriginalUfNames"), needed=("entityTypeId",)),
+    "crm.item": _family("crm.item", within=("entityTypeId", "useOriginalUfNames")),
     "crm.deal": _family("crm.deal"),
     "crm.lead": _family("crm.lead"),
     "crm.contact": _family("crm.contact"),
@@ -63,7 +61,6 @@ ENTITIES: dict[str, Entity] = {
         fields="FIELDS",
         id="ELEMENT_ID",
         within=_LIST,
-        needed=("IBLOCK_ID", "IBLOCK_CODE"),
     ),
     # A filter by several values has no prefix here: it takes a list for one.
     "catalog.product": _family("catalog.product", narrowed=("iblockId",), several=""),

@@ -20,7 +20,7 @@ from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, 
 from airflow_provider_b24.rest.listing import Reader, reader_for
 from airflow_provider_b24.rest.lists import list_method
 from airflow_provider_b24.rest.peer import Peer
-from airflow_provider_b24.rest.protocol import Priority
+from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step
 from airflow_provider_b24.rest.writing import Chunk, Row, carry_out, id_of
 
@@ -122,22 +122,21 @@ class _Search:
         elements: dict[int, list[Any]] = {number: [] for number in readers}
         failed: dict[int, Bitrix24Error] = {}
         while readers:
-            # A list that is read by key has one next page.
-            calls = {
-                number: replace(reader.next_calls()[0], priority=Priority.BULK) for number, reader in readers.items()
-            }
+            pages = [(number, call) for number, reader in readers.items() for call in reader.next_calls()]
+            calls = {place: replace(call, priority=Priority.BULK) for place, (_, call) in enumerate(pages)}
             answers = yield from carry_out(peer, calls, chunk)
-            for number, answer in answers.items():
+            for place, (number, call) in enumerate(pages):
+                if number in failed:
+                    continue
                 try:
-                    if isinstance(answer, Bitrix24Error):
-                        raise for_one(answer, calls[number])
-                    page = readers[number].feed(answer)
+                    page = readers[number].feed(_reply(answers[place], call))
                     self._check(page, askings[number])
                     elements[number] += page
                 except Bitrix24Error as error:
                     failed[number] = error.with_traceback(None)
+            asked_on = {number for number, _ in pages}
             readers = {
-                number: reader for number, reader in readers.items() if number not in failed and reader.next_calls()
+                number: reader for number, reader in readers.items() if number in asked_on and number not in failed
             }
         for number, asked in enumerate(askings):
             if number not in failed:
@@ -196,6 +195,12 @@ class _Search:
                     method=row.call.method,
                     advice="Give the row the key as the portal shows it; or the element that of the row.",
                 )
+
+
+def _reply(answer: Reply | Bitrix24Error, call: Call) -> Reply:
+    if isinstance(answer, Bitrix24Error):
+        raise for_one(answer, call)
+    return answer
 
 
 def element_id(element: Mapping[str, Any]) -> int:

@@ -21,6 +21,7 @@ from airflow_provider_b24.rest.errors import (
     NotFoundError,
     RequestRefusedError,
 )
+from airflow_provider_b24.rest.lists import list_method
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step, Wait
@@ -72,7 +73,7 @@ def _prepare(index: int, params: Any, *, method: str, entity: Entity, key: Seque
         tuple(str(value) for value in values.values()),
     )
     call = Call(method, {**params, entity.fields: {**fields, **values}}, priority=Priority.BULK)
-    return Row(index, params, call, row.length, identity)
+    return Row(index, params, call, row.text, identity)
 
 
 def _as_text(value: str | int) -> str:
@@ -86,8 +87,11 @@ def _problem(params: Mapping[str, Any], entity: Entity, key: Sequence[str]) -> s
         return f"{entity.fields} is missing"
     if entity.id in params:
         return f"{entity.id} is given, and the element is found by its key"
-    if entity.needed and not any(name in params for name in entity.needed):
-        return f"{' or '.join(entity.needed)} is missing"
+    listed = list_method(entity.list)
+    for names in listed.required if listed is not None else ():
+        # Conditions and fields that are selected are put there by who looks.
+        if set(names.split("|")) <= set(entity.within) and not any(name in params for name in names.split("|")):
+            return f"{names.replace('|', ' or ')} is missing"
     for name in (*entity.within, *entity.narrowed):
         holder = fields if name in entity.narrowed else params
         if name in entity.narrowed and name not in holder:

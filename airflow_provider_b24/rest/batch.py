@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -55,6 +55,8 @@ _PERHAPS = "It may have been carried out. Look in the portal before repeating it
 _CERTAIN = (AccessDeniedError, AuthenticationError, CertificateError, PortalBlockedError, RedirectRefusedError)
 
 _KEY = re.compile(r"[A-Za-z0-9_]+\Z")
+# A reference as it is written in a command, whatever a portal may make of its brackets.
+_WRITTEN_REFERENCE = "%24result"
 _REFERENCE = re.compile(r"\$result\[([^\]]*)\]")
 # Documented as refused inside a batch: methods that carry files, and batch itself.
 _ALONE = re.compile(r"^batch$|\.(uploadfile|uploadversion)$|\.file\.(upload|download)$", re.IGNORECASE)
@@ -102,6 +104,7 @@ def converse_batch(
     *,
     halt: bool | None = None,
     patience: Patience | None = None,
+    commands: Commands | None = None,
 ) -> Generator[Step, Any, BatchReply[Any]]:
     """Carry out any number of calls, 50 to a request, in order.
 
@@ -110,13 +113,14 @@ def converse_batch(
     :param halt: stop at the first failure. By default where a call refers to another, because the portal
         would run it with the unresolved text; ``False`` is refused there.
     :param patience: instead of the peer's own.
+    :param commands: the texts of the calls, if they are written already and none refers to another.
     :raises ConfigurationError: before anything is sent, for calls that a batch can not carry.
     :raises Bitrix24Error: if a whole request failed before anything was carried out; later failures are in
         ``errors``.
     """
     table: dict[Any, Call] = dict(calls) if isinstance(calls, Mapping) else dict(enumerate(calls))
-    halting = _check(table, halt)
-    commands = _Commands({str(key): command(call.method, call.params) for key, call in table.items()}, halting)
+    halting = _check(table, halt, referring=commands is None)
+    commands = replace(commands or Commands.of(table), halt=halting)
     outcome: BatchReply[Any] = BatchReply()
     items = list(table.items())
     for at in range(0, len(items), MOST_COMMANDS):
@@ -135,11 +139,20 @@ def converse_batch(
 
 
 @dataclass(frozen=True)
-class _Commands:
-    """The texts of all commands by name, in a repr that does not show them: parameters may be secret."""
+class Commands:
+    """The texts of calls by name, in a repr that does not show them: parameters may be secret."""
 
     texts: Mapping[str, str] = field(repr=False)
-    halt: bool
+    halt: bool = False
+
+    @classmethod
+    def of(cls, calls: Mapping[Any, Call]) -> Commands:
+        """Write these calls; those that a batch can not carry are left out."""
+        return cls({str(key): command(call.method, call.params) for key, call in calls.items() if may_be_batched(call)})
+
+    def plain(self, key: object) -> bool:
+        """Whether there is a text for a call, and nothing in it that a portal could take for a reference."""
+        return _WRITTEN_REFERENCE not in self.texts.get(str(key), _WRITTEN_REFERENCE).lower()
 
     def request(self, calls: Mapping[Any, Call]) -> Call:
         """The call of ``batch`` that carries these calls."""
@@ -224,13 +237,17 @@ def _pairs(name: str, value: Any) -> Iterator[str]:
         yield f"{name}={_quote(str(value))}"
 
 
-def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
+def _check(table: Mapping[Any, Call], halt: bool | None, *, referring: bool) -> bool:
+    """Refuse what a batch can not carry; whether it halts at the first failure.
+
+    :param referring: whether a call may refer to another.
+    """
     names = {key: str(key) for key in table}
     if len(set(names.values())) < len(names):
         raise ConfigurationError("two keys of the batch have the same text", advice="Give every call its own key.")
     place = {name: index // MOST_COMMANDS for index, name in enumerate(names.values())}
     order = {name: index for index, name in enumerate(names.values())}
-    referring = False
+    refers = False
     for key, call in table.items():
         name = names[key]
         if not isinstance(call, Call):
@@ -244,24 +261,24 @@ def _check(table: Mapping[Any, Call], halt: bool | None) -> bool:
             )
         if _ALONE.search(call.method):
             raise ConfigurationError(f"{call.method} can not go into a batch", advice="Call it by itself.")
-        for target in references(call.params):
-            referring = True
+        for target in references(call.params) if referring else ():
+            refers = True
             if target not in place or order[target] >= order[name] or place[target] != place[name]:
                 raise ConfigurationError(
                     f"{name!r} of the batch refers to $result[{target}], which is no earlier call of the same "
                     f"{MOST_COMMANDS}",
                     advice="References reach back within one request only: make the batch smaller, or reorder it.",
                 )
-    if referring and halt is False:
+    if refers and halt is False:
         raise ConfigurationError(
             "halt=False with calls that refer to others",
             advice="If the first one failed, the portal would run the next with the unresolved text. Leave halt out.",
         )
-    return referring if halt is None else halt
+    return refers if halt is None else halt
 
 
 def _converse_chunk(
-    peer: Peer, commands: _Commands, chunk: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
+    peer: Peer, commands: Commands, chunk: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, None]:
     """One request, and further ones for the commands that a limit holds back, or refused before they were run."""
     waiting = chunk
@@ -315,7 +332,7 @@ def _held_back(peer: Peer, calls: Mapping[Any, Call], halt: bool) -> Generator[S
 
 
 def _request(
-    peer: Peer, commands: _Commands, calls: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
+    peer: Peer, commands: Commands, calls: dict[Any, Call], patience: Patience, outcome: BatchReply[Any]
 ) -> Generator[Step, Any, bool]:
     """Send these commands; whether there was an answer to the request as a whole."""
     request = commands.request(calls)

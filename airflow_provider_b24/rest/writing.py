@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from airflow_provider_b24.rest.batch import MOST_COMMANDS, command, converse_batch, for_one, may_be_batched
+from airflow_provider_b24.rest.batch import MOST_COMMANDS, Commands, command, converse_batch, for_one, may_be_batched
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -49,8 +49,6 @@ _MOST_TEXT = 900_000
 # A portal in the cloud gives a request up after 60 s. One that took longer than the first of these and was lost makes
 # the next ones smaller; those that take less than the second one may grow again. In seconds.
 _SLOW, _QUICK = 30.0, 20.0
-# A reference to another command's result, as it is written in a command.
-_REFERENCE = "%24result"
 # Codes that say that no row of the same method would fare better.
 _FOR_ALL = frozenset(
     [
@@ -114,14 +112,14 @@ class Row:
     """A row on its way.
 
     :ivar call: what it was made into.
-    :ivar length: of its command's text, in characters.
+    :ivar text: the call as a command of a batch; empty where it can not go into one.
     :ivar identity: what it is recognised by: no two rows of one identity are under way in two lanes.
     """
 
     index: int
     params: Mapping[str, Any] = field(repr=False)
     call: Call = field(repr=False)
-    length: int
+    text: str = field(repr=False)
     identity: Hashable = field(default=None, repr=False)
 
     def became(self, answer: Reply | Bitrix24Error, done: str = "", known: int | None = None) -> Outcome:
@@ -193,35 +191,39 @@ def as_row(
         return Outcome(params, error=error, index=index)
     call = Call(method, params, version, Priority.BULK)
     try:
-        length = len(command(method, params)) if together else 0
+        text = command(method, params) if together else ""
     except ConfigurationError as caught:
         error = caught.with_traceback(None)
     else:
-        return Row(index, params, call, length, identity)
+        return Row(index, params, call, text, identity)
     return Outcome(params, error=error, index=index)
 
 
 def _call_each(chunk: Chunk, peer: Peer, *, done: str) -> Generator[Step, Any, dict[int, Outcome]]:
-    answers = yield from carry_out(peer, {row.index: row.call for row in chunk.rows}, chunk)
+    calls = {row.index: row.call for row in chunk.rows}
+    commands = Commands({str(row.index): row.text for row in chunk.rows if row.text})
+    answers = yield from carry_out(peer, calls, chunk, commands)
     return {row.index: row.became(answers[row.index], done) for row in chunk.rows}
 
 
 def carry_out(
-    peer: Peer, calls: Mapping[K, Call], chunk: Chunk
+    peer: Peer, calls: Mapping[K, Call], chunk: Chunk, commands: Commands | None = None
 ) -> Generator[Step, Any, dict[K, Reply | Bitrix24Error]]:
     """The answer to each of these calls, or what went wrong with it.
 
     They go in a batch, all but those that can not. A text that looks like a reference to another command's result is
     a text here: what holds one goes by itself, for in a batch the portal would put that result in its place.
+
+    :param commands: the calls as commands of a batch, if they are written already.
     """
-    alone = [key for key, call in calls.items() if not may_be_batched(call) or _refers(call)]
-    together = {key: call for key, call in calls.items() if key not in alone}
+    commands = commands or Commands.of(calls)
+    together = {key: call for key, call in calls.items() if commands.plain(key)}
     answers: dict[K, Reply | Bitrix24Error] = {}
     if together:
         began = peer.clock.monotonic()
         failure: Bitrix24Error | None = None
         try:
-            batch = yield from converse_batch(peer, together, halt=False)
+            batch = yield from converse_batch(peer, together, halt=False, commands=commands)
         except Bitrix24Error as caught:
             failure = caught
         if failure is not None:
@@ -233,12 +235,14 @@ def carry_out(
             answers.update(batch.errors)
         chunk.seconds = max(chunk.seconds, peer.clock.monotonic() - began)
         chunk.lost |= all(_is_lost(answers[key]) for key in together)
-    for key in alone:
+    for key, call in calls.items():
+        if key in together:
+            continue
         if chunk.failure is not None:
-            answers[key] = for_one(chunk.failure, calls[key])
+            answers[key] = for_one(chunk.failure, call)
             continue
         try:
-            answers[key] = yield from converse(peer, calls[key])
+            answers[key] = yield from converse(peer, call)
         except Bitrix24Error as caught:
             answers[key] = error = caught.with_traceback(None)
             if befalls_all(error):
@@ -248,10 +252,6 @@ def carry_out(
 
 def _is_lost(answer: Reply | Bitrix24Error) -> bool:
     return isinstance(answer, IncompleteReplyError) or (isinstance(answer, Bitrix24Error) and answer.effect_unknown)
-
-
-def _refers(call: Call) -> bool:
-    return _REFERENCE in command(call.method, call.params).lower()
 
 
 def befalls_all(error: Bitrix24Error) -> bool:
@@ -352,7 +352,7 @@ class Writing(Work[Outcome]):
         length = 0
         while self._queue and len(rows) < self._size:
             row = self._queue[0]
-            length += row.length
+            length += len(row.text)
             if (rows and length > _MOST_TEXT) or (row.identity is not None and row.identity in self._open):
                 break
             rows.append(self._queue.popleft())
