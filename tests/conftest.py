@@ -129,10 +129,9 @@ def restarts(
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """The one PostgreSQL."""
-    from tests.postgres import postgres, programs
+    from tests.postgres import needed, postgres
 
-    if programs() is None:
-        pytest.skip("no PostgreSQL here; on Debian: apt-get install postgresql")
+    needed()
     with postgres() as server:
         yield server
 

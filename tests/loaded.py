@@ -29,8 +29,10 @@ def differences(table: dict[int, dict[str, Any]], portal: dict[int, dict[str, An
     """In what the table is not like the portal."""
     found = [f"{number} is missing" for number in portal.keys() - table.keys()]
     found += [f"{number} is too much" for number in table.keys() - portal.keys()]
+    fields = {field for row in portal.values() for field in row}
+    columns = {field: re.sub("([A-Z])", r"_\1", field).lower() for field in fields}
     for number in table.keys() & portal.keys():
-        names = {re.sub("([A-Z])", r"_\1", field).lower(): field for field in portal[number]}
+        names = {columns[field]: field for field in portal[number]}
         if table[number].keys() - {"deleted_at"} != names.keys():
             found.append(f"{number} has {table[number].keys() ^ names.keys()}")
             continue
@@ -53,4 +55,6 @@ def _alike(cell: Any, sent: Any) -> bool:
     if isinstance(cell, dt.datetime) or (isinstance(cell, str) and re.match(r"\d{4}-\d\d-\d\d \d", cell)):
         moment = cell if isinstance(cell, dt.datetime) else dt.datetime.fromisoformat(cell)
         return moment.replace(tzinfo=moment.tzinfo or dt.timezone.utc) == dt.datetime.fromisoformat(sent)
-    return str(cell) == sent[:10] and sent[11:19] == "00:00:00"
+    # A day is written as the midnight that it begins with in UTC.
+    moment = dt.datetime.fromisoformat(sent).astimezone(dt.timezone.utc)
+    return str(cell) == str(moment.date()) and moment.time() == dt.time()

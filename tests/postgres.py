@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 START_SECONDS = 30
 USER = "loader"
 
@@ -33,6 +35,12 @@ def programs() -> Path | None:
     newest_first = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parent.name))
     folders = [Path(folder) for folder in os.get_exec_path()] + newest_first
     return next((path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()), None)
+
+
+def needed() -> None:
+    """Skip where there is none."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL here; on Debian: apt-get install postgresql")
 
 
 class Postgres:
@@ -59,7 +67,7 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     """Start a server; it stops at the end."""
     bin_ = programs()
-    assert bin_ is not None, "no PostgreSQL; on Debian: apt-get install postgresql"
+    assert bin_ is not None, "no PostgreSQL"
     # pytest's folders are closed to other users, and the path of a socket may be no longer than 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="b24-pg-"))
     process: subprocess.Popen[bytes] | None = None

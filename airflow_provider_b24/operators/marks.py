@@ -101,14 +101,15 @@ class Mark:
         moment = (_parsed(kept["mark"], self._key) - overlap).isoformat()
         return Window(moment, moves=True, why=f"{_words(moment)}: the mark {kept['mark']} less {_seconds(overlap)}")
 
-    def move(self, to: str, *, run_id: str, since: str | None) -> str:
+    def move(self, to: str, *, run_id: str, since: str | None) -> str | None:
         """Note that a load is whole. The mark is never moved back: of two runs side by side, the later one counts.
 
         :param to: the portal's time at which it began.
         :param since: since when it has read.
-        :return: where the mark is now.
+        :return: where the mark is now; None where there can be none.
         """
-        assert self._store is not None
+        if self._store is None:
+            return None
         kept = _mapping(self._store.get(self._key))
         runs: dict[str, Any] = {}
         if kept.get("fingerprint") == self._print:
