@@ -59,11 +59,13 @@ class _Rereading:
         listed = self._listed
         if not listed.order:
             return False
-        names = listed.order if isinstance(listed.order, tuple) else (listed.order,)
-        if any(parameter(self._params, name) for name in names):
-            return False
         if isinstance(listed.order, tuple):
+            # Of department.get, the same names in capital letters are conditions.
+            if any(name in self._params for name in listed.order):
+                return False
             self._params.update({listed.order[0]: listed.filter_key, listed.order[1]: "ASC"})
+        elif parameter(self._params, listed.order):
+            return False
         else:
             self._params[listed.order] = {listed.filter_key: "ASC"}
         return True

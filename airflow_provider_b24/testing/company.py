@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid as uuids
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -106,6 +107,8 @@ class Company:
         self.chats = ChatRegister()
         self.crm = Crm(self.now_text)
         self.tasks: dict[int, dict[str, Any]] = {}
+        # The rows of further lists, by the name of the method without its last word; tests fill them.
+        self.lists: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.notifications: list[Notification] = []
         self.files: dict[int, StoredFile] = {}
         # The names of methods that this portal has not.

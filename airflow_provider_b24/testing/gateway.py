@@ -22,6 +22,8 @@ from airflow_provider_b24.testing.registry import Caller
 from airflow_provider_b24.testing.wire import decode_json, encode_json, nest, pairs_of
 
 _INVALID_JSON = "BITRIX_REST_V3_EXCEPTION_INVALIDJSONEXCEPTION"
+# Errors of version 3; those of call.followup.* have codes of their own.
+_CODES_V3 = ("BITRIX_REST_V3_", "invalid_date_range", "invalid_order", "invalid_pagination")
 _PAGES = {
     "html_500": (500, "Internal Server Error"),
     "html_502": (502, "Bad Gateway"),
@@ -285,7 +287,7 @@ class Gateway:
 def _refuse(record: RecordedCall, error: PortalError) -> dict[str, Any]:
     """Note a refusal, and put it into the form of the version."""
     record.status, record.error = error.status, str(error.code)
-    if record.version == 3 and str(error.code).startswith("BITRIX_REST_V3_"):
+    if record.version == 3 and str(error.code).startswith(_CODES_V3):
         detail: dict[str, Any] = {"code": error.code, "message": error.description}
         if error.field is not None:
             detail["message"] = "The request is not valid"

@@ -13,6 +13,8 @@ def load() -> None:
         dialogs,
         fields,
         files,
+        listed,
+        listed_v3,
         messages,
         notifications,
         people,

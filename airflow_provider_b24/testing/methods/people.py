@@ -179,6 +179,10 @@ def department_get(call: Call) -> Any:
         wanted = call.upper(name)
         if wanted is not None:
             rows = [row for row in rows if str(row.get(name, "")).lower() == str(wanted).lower()]
+    by = str(call.get("sort") or "").upper()
+    if by in {"ID", "NAME", "SORT", "PARENT", "UF_HEAD"}:
+        descending = str(call.get("order")).upper() == "DESC"
+        rows.sort(key=lambda row: (to_int(row.get(by)), str(row.get(by, ""))), reverse=descending)
     start = max(to_int(call.upper("START")), 0)
     following = start + PAGE if start + PAGE < len(rows) else None
     return Page(rows[start : start + PAGE], total=len(rows), next=following)

@@ -66,7 +66,13 @@ def test_it_is_sorted_by_id_where_that_is_possible_and_the_caller_wants_no_other
     ]
     assert orders == [{"ID": "ASC"}, {"CREATED": "DESC"}]
     assert given_params(read("department.get", {}, Listing([1]))[1][0]) == {"sort": "ID", "order": "ASC"}
-    assert given_params(read("department.get", {"SORT": "NAME"}, Listing([1]))[1][0]) == {"SORT": "NAME"}
+    assert given_params(read("department.get", {"sort": "NAME"}, Listing([1]))[1][0]) == {"sort": "NAME"}
+    conditions = {"SORT": 500}
+    assert given_params(read("department.get", conditions, Listing([1]))[1][0]) == {
+        **conditions,
+        "sort": "ID",
+        "order": "ASC",
+    }
 
 
 def test_pages_that_are_known_to_be_there_are_asked_for_at_once() -> None:
