@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from airflow_provider_b24.crm import multifields
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 
@@ -19,6 +22,7 @@ class Entity:
     :ivar within: parameters that say which elements are meant at all, or how fields are spelled; for each method.
     :ivar narrowed: fields of an element without which a filter finds nothing.
     :ivar several: what stands before a field in a filter by several values; None where a filter takes one only.
+    :ivar multifields: the fields that hold several phones, addresses …
     :ivar camel: whether a listed element has its fields in camel case, unlike a filter.
     """
 
@@ -30,7 +34,12 @@ class Entity:
     within: tuple[str, ...] = ()
     narrowed: tuple[str, ...] = ()
     several: str | None = "@"
+    multifields: tuple[str, ...] = ()
     camel: bool = False
+
+    def multifields_of(self, params: Any) -> Sequence[str]:
+        """The fields of several values that a row gives."""
+        return multifields.multifields_in(params.get(self.fields), self.multifields)
 
     def shown(self, name: str) -> str:
         """The name of a field in a listed element."""
@@ -47,11 +56,11 @@ def _family(name: str, **more: object) -> Entity:
 _LIST = ("IBLOCK_TYPE_ID", "IBLOCK_ID", "IBLOCK_CODE")
 
 ENTITIES: dict[str, Entity] = {
-    "crm.item": _family("crm.item", within=("entityTypeId", "useOriginalUfNames")),
+    "crm.item": _family("crm.item", within=("entityTypeId", "useOriginalUfNames"), multifields=multifields.UNIVERSAL),
     "crm.deal": _family("crm.deal"),
-    "crm.lead": _family("crm.lead"),
-    "crm.contact": _family("crm.contact"),
-    "crm.company": _family("crm.company"),
+    "crm.lead": _family("crm.lead", multifields=multifields.CLASSIC),
+    "crm.contact": _family("crm.contact", multifields=multifields.CLASSIC),
+    "crm.company": _family("crm.company", multifields=multifields.CLASSIC),
     "crm.quote": _family("crm.quote"),
     "tasks.task": _family("tasks.task", id="taskId", several=None, camel=True),
     "lists.element": Entity(

@@ -156,7 +156,10 @@ class _Search:
                 condition[f"{self.entity.several}{name}"] = values
         known = list_method(self.entity.list)
         assert known is not None
-        select = list(dict.fromkeys([known.filter_key, *self.entity.narrowed, *self.key]))
+        several = {name for row in asked for name in self.entity.multifields_of(row.call.params)}
+        # A list shows the "fm" of an element where it shows all.
+        shown = ["*" if name == "fm" else name for name in sorted(several)]
+        select = list(dict.fromkeys([known.filter_key, *self.entity.narrowed, *self.key, *shown]))
         params = {**dict(first.within), known.filter: condition, known.select or "select": select}
         return reader_for(self.entity.list, params)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_b24.crm.entities import Entity, entity_of
 from airflow_provider_b24.crm.finding import Found, Identity, element_id, find, key_value
+from airflow_provider_b24.crm.multifields import without_known
 from airflow_provider_b24.rest.batch import for_one
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
@@ -139,8 +140,14 @@ class _Lane:
             return Outcome(row.params, index=row.index, id=number, created=True)
         if tried == UPDATED and self.last:
             return Outcome(row.params, error=error, index=row.index, id=number)
-        params = {**row.call.params, self.entity.id: number}  # type: ignore[dict-item]
+        params: dict[str, Any] = {**row.call.params, self.entity.id: number}  # type: ignore[dict-item]
+        if elements:
+            params[self.entity.fields] = without_known(params[self.entity.fields], elements[0], self.entity.multifields)
         return UPDATED, Call(self.entity.update, params, priority=Priority.BULK)
+
+    def unseen(self, row: Row) -> bool:
+        """Whether a row's element has to be looked for."""
+        return row.identity not in self.ids or bool(self.entity.multifields_of(row.call.params))
 
     def _absent(self, row: Row, tried: str) -> Outcome | tuple[str, Call]:
         error: Bitrix24Error
@@ -180,7 +187,7 @@ def _upsert(
     while todo:
         # Never two of one key at once: the second one updates what the first one adds.
         now = list({row.identity: row for row in reversed(todo)}.values())[::-1]
-        found = yield from find(peer, chunk, [row for row in now if row.identity not in lane.ids], entity, key)
+        found = yield from find(peer, chunk, [row for row in now if lane.unseen(row)], entity, key)
         steps = {row.index: lane.next_step(row, found) for row in now} if chunk.failure is None else {}
         calls = {index: step[1] for index, step in steps.items() if isinstance(step, tuple)}
         answers = (yield from carry_out(peer, calls, chunk)) if calls else {}

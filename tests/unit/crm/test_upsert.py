@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.crm.entities import ENTITIES
 from airflow_provider_b24.crm.finding import key_value
+from airflow_provider_b24.crm.multifields import CLASSIC, without_known
 from airflow_provider_b24.crm.upsert import upserting
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
@@ -372,3 +373,37 @@ def test_arguments_that_can_not_be_right(method: str, key: Any, says: str) -> No
 @pytest.mark.parametrize("family", ENTITIES)
 def test_every_kind_of_element_can_be_listed(family: str) -> None:
     assert list_method(ENTITIES[family].list) is not None
+
+
+@pytest.mark.parametrize("fault", [None, "lost after", "late", "silent"])
+def test_phones_that_an_element_has_are_not_added_again(fault: str | None) -> None:
+    def rows(phones: dict[str, str]) -> list[dict[str, Any]]:
+        entries = {key: {"typeId": "PHONE", "valueType": "WORK", "value": value} for key, value in phones.items()}
+        return [{"entityTypeId": 3, "fields": {"originId": key, "title": key, "fm": entries}} for key in "abca"]
+
+    portal = StoringPortal(FakeClock())
+    write(rows({"n0": "+1", "n1": "+2"}), portal)
+    portal.faults = {portal.requests + 2: fault} if fault else {}
+    _, outcomes, error = write(rows({"n0": "+2", "n1": "+3", "100": "+4"}), portal)
+    assert error is None
+    assert all(outcome.ok for outcome in outcomes)
+    for element in portal.elements.values():
+        assert [entry["value"] for entry in element["fm"]] == ["+4", "+2", "+3"]
+
+
+@pytest.mark.parametrize(
+    ("given_fields", "left"),
+    [
+        ({"TITLE": "x"}, {"TITLE": "x"}),
+        ({"PHONE": [{"VALUE": "+1", "VALUE_TYPE": "HOME"}]}, {}),
+        ({"PHONE": [{"VALUE": "+2"}, {"VALUE": "+1"}]}, {"PHONE": [{"VALUE": "+2"}]}),
+        ({"PHONE": [{"ID": 7, "VALUE": "+1"}]}, {"PHONE": [{"ID": 7, "VALUE": "+1"}]}),
+        ({"EMAIL": [{"VALUE": "+1"}]}, {"EMAIL": [{"VALUE": "+1"}]}),
+        ({"PHONE": {"n0": {"VALUE": " +1 "}, "n1": {"VALUE": "+3"}}}, {"PHONE": {"n1": {"VALUE": "+3"}}}),
+        ({"PHONE": "nonsense"}, {"PHONE": "nonsense"}),
+    ],
+    ids=str,
+)
+def test_what_is_left_of_several_values(given_fields: dict[str, Any], left: dict[str, Any]) -> None:
+    element = {"ID": "1", "PHONE": [{"ID": "7", "VALUE": "+1", "VALUE_TYPE": "WORK", "TYPE_ID": "PHONE"}]}
+    assert without_known(given_fields, element, CLASSIC) == left

@@ -128,7 +128,10 @@ class StoringPortal:
         number = int(params["id"]) if method == "crm.item.update" else len(self.elements) + 1
         if number not in self.elements and method == "crm.item.update":
             raise Refused("NOT_FOUND")
-        self.elements[number] = {**self.elements.get(number, {}), **fields, "id": number}
+        before = self.elements.get(number, {})
+        self.elements[number] = {**before, **fields, "id": number}
+        if "fm" in fields:
+            self.elements[number]["fm"] = _merged(before.get("fm") or [], fields["fm"])
         return {"item": dict(self.elements[number])}
 
     def _found(self, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -142,6 +145,15 @@ class StoringPortal:
             field = name.lstrip("@=")
             rows = [row for row in rows if str(row.get(field, "")).lower() in plain]
         return [dict(row) for row in rows[:50]]
+
+
+def _merged(there: list[dict[str, Any]], given: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What stands under the id of a value changes it; whatever else is added."""
+    values = {entry["id"]: entry for entry in there}
+    for key, entry in given.items():
+        number = int(key) if key.isdecimal() and int(key) in values else 100 + len(values)
+        values[number] = {**entry, "id": number}
+    return list(values.values())
 
 
 class Refused(Exception):  # noqa: N818 - the portal's word
