@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import inspect
 import re
@@ -21,8 +22,9 @@ BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
-    if not block.startswith(">>> ")  # is run elsewhere
+    if not block.startswith(">>> ")  # is run
 ]
+EXAMPLES = [page for page in PAGES if "```python\n>>> " in page.read_text()]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -40,6 +42,15 @@ def test_python_is_right_as_far_as_it_can_be_told(block: str) -> None:
         # What is called "hook" is one.
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hook":
             assert hasattr(Bitrix24Hook, node.attr), node.attr
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.stem)
+def test_examples_are_as_shown(page: Path) -> None:
+    source = re.sub(r"^```.*$", "", page.read_text(), flags=re.MULTILINE)
+    examples = doctest.DocTestParser().get_doctest(source, {}, page.name, str(page), 0)
+    assert examples.examples
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(examples, out=said.append).failed == 0, "".join(said)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
