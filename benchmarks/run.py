@@ -28,17 +28,17 @@ def main() -> int:
         os.environ["AIRFLOW_HOME"] = home
         os.environ["B24_LEDGER_DIR"] = os.path.join(home, "ledger")
         os.environ["NO_PROXY"] = "127.0.0.1"
-        from benchmarks import call_async, call_sync, crowd, draw, import_cost, limit, upload
+        from benchmarks import call_async, call_sync, calls, crowd, draw, import_cost, limit, load, upload, write
 
         logging.disable(logging.INFO)
         good = True
-        benchmarks = [import_cost, call_sync, call_async, draw, upload]
+        measurements = [one.main for one in (import_cost, call_sync, call_async, calls, draw, upload, load)]
         if "--long" in sys.argv:
-            benchmarks.append(limit)
+            measurements += [limit.main, load.long, write.main, write.long]
         if "--crowd" in sys.argv:
-            benchmarks = [crowd]
-        for benchmark in benchmarks:
-            for result in benchmark.main():
+            measurements = [crowd.main]
+        for measure in measurements:
+            for result in measure():
                 print(result, flush=True)
                 good &= result.good
     return 0 if good else 1
