@@ -12,7 +12,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.database import check_conn_id, database_hook
 from airflow_provider_b24.hooks.sql_columns import COLUMN_NAMES, ColumnNames
 from airflow_provider_b24.hooks.sql_table import DELETED, MISFITS, Deleted, Design, Misfits, SqlTable, check_table
-from airflow_provider_b24.operators.arguments import check_switches, check_unless_template
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.load import Load, LoadsList
 from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
 from airflow_provider_b24.rest.lists import list_method
@@ -45,6 +45,8 @@ class Bitrix24ToSqlOperator(LoadsList):
     :param column_names: ``snake`` (default): ``assignedById`` and ``ASSIGNED_BY_ID`` go to ``assigned_by_id``, so that
         nobody has to quote them; ``portal``: as the portal writes them.
     :param columns: the names of columns, by field, that are to be others.
+    :param key: the field of the id, by which rows are found again. Default: the one that the method's rows have,
+        as far as the vendor documents it.
     :param deleted: what becomes of rows that are found to be gone from the portal: ``delete`` (default); ``mark``,
         which writes the time into the column ``deleted_at``; or ``keep``.
     :param detect_deleted: after a load of changes, read the ids of the whole list to find rows that are gone. Default
@@ -80,6 +82,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         add_columns: bool | None = None,
         column_names: ColumnNames = "snake",
         columns: Mapping[str, str] | None = None,
+        key: str | None = None,
         deleted: Deleted = "delete",
         detect_deleted: bool = False,
         misfits: Misfits = "fail",
@@ -95,6 +98,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         self.add_columns = add_columns
         self.column_names = column_names
         self.columns = columns
+        self.key = key
         self.deleted = deleted
         self.detect_deleted = detect_deleted
         self.misfits = misfits
@@ -115,6 +119,8 @@ class Bitrix24ToSqlOperator(LoadsList):
             isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
         ):
             raise ConfigurationError(f"columns is {columns!r}", advice="Give names of columns by names of fields.")
+        if is_known(self.method):
+            self._key_field()
         if detect_deleted and deleted == "keep":
             raise ConfigurationError(
                 "detect_deleted is set, and deleted is 'keep'", advice="Say what becomes of rows that are gone."
@@ -126,6 +132,8 @@ class Bitrix24ToSqlOperator(LoadsList):
 
     def lacks(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None) -> str:
         """Whether the table still has something to add to."""
+        if kept is not None and self.deleted != "keep" and not self._in_order():
+            return "what is gone from such a list is seen only if it is read at once"
         with self._open({}) as table:
             return f"the table {self.table} is empty" if table.is_empty() else ""
 
@@ -138,7 +146,7 @@ class Bitrix24ToSqlOperator(LoadsList):
     def _open(self, kinds: Mapping[str, str]) -> SqlTable:
         design = Design(
             self.table,
-            self._key,
+            self._key_field(),
             kinds,
             self.column_names,
             self.columns,
@@ -160,18 +168,23 @@ class Bitrix24ToSqlOperator(LoadsList):
         except (ConfigurationError, NotFoundError) as error:
             self.log.warning("What the fields of this list hold is told by their values only: %s", error)
             self.typed, kinds = False, {}
-        return kinds | ({self._key: "integer"} if self._by_key else {})
+        return kinds | ({self._key_field(): "integer"} if self._in_order() else {})
 
-    @property
-    def _key(self) -> str:
+    def _key_field(self) -> str:
         known = list_method(self.method, self.version)
-        return known.key if known is not None else "ID"
+        key = self.key or (known.key if known is not None else "")
+        if not key:
+            raise ConfigurationError(
+                f"key is {self.key!r}",
+                method=self.method,
+                advice="It is not known by which field a row of this list is found again: say it, such as key='ID'.",
+            )
+        return key
 
-    @property
-    def _by_key(self) -> bool:
+    def _in_order(self) -> bool:
         """Whether rows come in the order of their ids."""
         known = list_method(self.method, self.version)
-        return known is not None and known.by_key
+        return known is not None and known.paging in ("key", "tail") and self._key_field() == known.key
 
 
 class _Target:
@@ -182,11 +195,11 @@ class _Target:
         self._hook = hook
         self._table = table
         self._load = load
-        self._key = operator._key
+        self._key = operator._key_field()
         # What is missing in a load of changes is not gone.
         self._whole = load.since is None and load.until is None and operator.deleted != "keep"
         # In the order of ids, each piece tells what is gone up to its last row; otherwise only all of them together do.
-        self._seen: set[Any] | None = None if operator._by_key else set()
+        self._seen: set[Any] | None = None if operator._in_order() else set()
         self._last: Any = load.kept.get("last")
         self._changed: int = load.kept.get("changed", 0)
         self._gone: int = load.kept.get("gone", 0)
@@ -194,6 +207,13 @@ class _Target:
     def store(self, rows: list[Any]) -> bool:
         """Commit rows."""
         if self._whole and self._seen is None:
+            first, last = rows[0][self._key], rows[-1][self._key]
+            if first > last or (self._last is not None and first <= self._last):
+                raise ConfigurationError(
+                    f"rows come from {first} to {last} after {self._last}",
+                    method=self._operator.method,
+                    advice="Leave the order to the operator: what is gone is found in the order of ids.",
+                )
             changed, gone = self._table.store_part(rows, self._last, rows[-1][self._key])
             self._gone += gone
         else:
@@ -225,6 +245,11 @@ class _Target:
         return {"changed": self._changed, "gone": self._gone, "misfits": self._table.misfits}
 
     def _sweep(self) -> None:
+        if self._seen is not None:
+            self._seen.update(key for keys in self._operator.keys(self._hook) for key in keys)
+            self._refuse_to_empty(not self._seen)
+            self._gone += self._table.keep_only(self._seen)
+            return
         last = None
         for ids in self._operator.keys(self._hook):
             self._gone += self._table.keep_only(ids, last, ids[-1])

@@ -116,7 +116,7 @@ def test_a_load_of_changes_finds_what_is_gone_on_request(portal, database, meanw
 
 
 def test_a_list_that_is_not_read_by_ids_is_compared_as_a_whole(portal, database):
-    people = {"method": "user.search", "params": {}, "table": "people"}
+    people = {"method": "user.search", "params": {}, "table": "people", "key": "ID"}
     first = load("first", **people)
     assert first["rows"] == first["changed"] == len(database.table("people")) > 3
     database.query("INSERT INTO people (id, name) VALUES ('99999', 'gone')")
@@ -234,6 +234,20 @@ def test_what_can_not_be_right_is_told_while_the_dag_is_parsed(name):
     value, message = WRONG[name]
     with pytest.raises(ConfigurationError, match=message):
         operator(**{name: value})
+
+
+def test_a_list_of_which_nothing_is_known_needs_the_name_of_its_id():
+    with pytest.raises(ConfigurationError, match="key is None"):
+        operator(method="vendor.thing.list", params={})
+    operator(method="vendor.thing.list", params={}, key="ID")
+    operator(method="{{ params.method }}")
+
+
+def test_an_order_of_another_kind_is_refused_before_anything_is_deleted(portal, database):
+    load("first")
+    with pytest.raises(AirflowFailException, match="rows come from 230 to "):
+        load("second", params={**DEALS, "order": {"id": "DESC"}}, deleted="delete")
+    assert len(database.table("deals")) == 230
 
 
 def test_finding_what_is_kept_is_refused():
