@@ -30,6 +30,9 @@ class SyncFace:
     def iterate(self, *args: Any, **options: Any) -> list[Any]:
         return list(self.hook.iterate(*args, **options))
 
+    def call_many(self, *args: Any, **options: Any) -> list[Any]:
+        return list(self.hook.call_many(*args, **options))
+
     def reply(self, call: Any) -> Any:
         return self.hook.get_conn().call(call)
 
@@ -53,6 +56,12 @@ class AsyncFace:
             return [row async for row in self.hook.aiterate(*args, **options)]
 
         return self.loop.run_until_complete(read())
+
+    def call_many(self, *args: Any, **options: Any) -> list[Any]:
+        async def write() -> list[Any]:
+            return [outcome async for outcome in self.hook.acall_many(*args, **options)]
+
+        return self.loop.run_until_complete(write())
 
     def reply(self, call: Any) -> Any:
         async def ask() -> Any:
