@@ -66,6 +66,11 @@ def get_provider_info() -> dict[str, Any]:
         "transfers": [
             {
                 "source-integration-name": "Bitrix24",
+                "target-integration-name": "Object storage",
+                "python-module": "airflow_provider_b24.transfers.bitrix24_to_object_storage",
+            },
+            {
+                "source-integration-name": "Bitrix24",
                 "target-integration-name": "Common SQL",
                 "python-module": "airflow_provider_b24.transfers.bitrix24_to_sql",
             },

@@ -29,6 +29,8 @@ IMPORTS = {
     "@task.bitrix24_report": "task.bitrix24_report",
     "transfers.bitrix24_to_sql": "from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator",
     "transfers.sql_to_dialog": "from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator",
+    "transfers.bitrix24_to_object_storage": "from airflow_provider_b24.transfers.bitrix24_to_object_storage import "
+    "Bitrix24ToObjectStorageOperator",
     "notifications.bitrix24": "from airflow_provider_b24.notifications.bitrix24 import Bitrix24Notifier",
     "notifications.run_message": "from airflow_provider_b24.notifications.run_message import RunMessage",
     "hooks.bitrix24": "from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook",

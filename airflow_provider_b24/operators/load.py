@@ -125,8 +125,8 @@ class LoadsList(TakesRestParams, DefersAtLimit):
     rows_at_once: int = 5000
     """How many rows the target is given at once, at least; the last ones may be fewer."""
 
-    typed: bool = True
-    """Whether values are read as Python's types."""
+    typed: bool | None = True
+    """Whether values are read as Python's types; :meth:`open_target` may still say so."""
 
     _kept_by_deferral: Mapping[str, Any] | None = None
 
@@ -189,6 +189,13 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         """Where the rows go: ready to go on from ``load.kept``, or empty if that is."""
         raise NotImplementedError
 
+    def complete(self, hook: Bitrix24Hook, target: Target) -> dict[str, Any]:
+        """All rows are stored: make the load visible.
+
+        :return: counts and paths, for XCom.
+        """
+        return target.finish()
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Load."""
         from airflow_provider_b24.chat.addresses import of_list
@@ -207,7 +214,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             progress.update(asdict(load))
             with self.open_target(hook, load) as target:
                 self._read(context, hook, load, target, progress)
-                counts = target.finish()
+                counts = self.complete(hook, target)
             moved = mark.move(load.began, run_id=_run_id(context), since=load.since) if load.moves else None
             if _state(context, "get") is not None:
                 _state(context, "set", {"life": load.life, "whole": True})
@@ -288,7 +295,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             after=load.after,
             since=load.since,
             until=load.until,
-            typed=self.typed,
+            typed=bool(self.typed),
             parallel=self.parallel,
         )
         told = Progress(f"Loading {_of(self.method, self.rest_params)}", self.log)

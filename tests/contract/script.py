@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from functools import partial
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ from airflow_provider_b24.operators.message import (
 from airflow_provider_b24.operators.notify import NotifyOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.testing import FakePortal, Fault
+from airflow_provider_b24.transfers.bitrix24_to_object_storage import Bitrix24ToObjectStorageOperator
 from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator
 from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator
 from tests.portal.alerts.contexts import of_dag, of_deadline, of_task
@@ -124,6 +126,10 @@ def operators(portal: FakePortal) -> None:
         attach=BLOCKS,
     )
     run(RestOperator, method="profile")
+    with TemporaryDirectory() as lake:
+        for ending in ("jsonl", "parquet"):
+            path = f"{lake}/deals.{ending}"
+            run(Bitrix24ToObjectStorageOperator, params={"entityTypeId": 2}, path=path, ids_path=f"{lake}/ids.csv")
 
 
 def addressees(portal: FakePortal) -> None:
