@@ -8,7 +8,7 @@ from typing import Any, Literal
 from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
 from airflow_provider_b24.rest.keyset import id_of, parameter, rows_of
 from airflow_provider_b24.rest.lists import ListMethod
-from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.rows import identity, says_more, with_id_selected, with_parameter
 
 
@@ -53,7 +53,7 @@ class IdReader:
         params = with_parameter(self._params, size, self._listed.page)
         if self._after is not None or self._up:
             params = with_parameter(params, begin, self._after or 0)
-        return [Call(self._method, params, version=self._version)]
+        return [Call(self._method, params, version=self._version, priority=Priority.BULK)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page, in the direction of the reading."""
@@ -116,7 +116,7 @@ class CursorReader:
         params = with_parameter(self._params, size, self._listed.page)
         if self._cursor is not None:
             params = with_parameter(params, begin, self._cursor)
-        return [Call(self._method, params, version=self._version)]
+        return [Call(self._method, params, version=self._version, priority=Priority.BULK)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page that were not given out yet."""

@@ -63,6 +63,14 @@ _REPEATABLE = frozenset(
         "feature.get",
         "documentation",
         "rest.documentation.openapi",
+        # Lists whose names do not say so.
+        "crm.calllist.statuslist",
+        "bizproc.workflow.instances",
+        "rpa.stage.listfortype",
+        "rpa.timeline.listforitem",
+        "mail.mailbox.senders",
+        "mail.recipient.listcontacts",
+        "mail.recipient.listemployees",
     ]
 )
 

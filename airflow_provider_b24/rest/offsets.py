@@ -22,7 +22,7 @@ from typing import Any, Literal
 from airflow_provider_b24.rest.errors import IncompleteReplyError
 from airflow_provider_b24.rest.keyset import parameter, rows_of
 from airflow_provider_b24.rest.lists import ListMethod
-from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.rows import identity, says_more, with_id_selected, with_parameter
 
 # Of a method that is not in the table, the first page says where rows and ids are.
@@ -157,7 +157,7 @@ class OffsetReader(_Rereading):
             params = with_parameter(params, begin or "start", at)
         if size:
             params = with_parameter(params, size, self._listed.page)
-        return Call(self._method, params, version=self._version)
+        return Call(self._method, params, version=self._version, priority=Priority.BULK)
 
     def _learn(self, rows: list[Any], reply: Reply) -> None:
         """See by the first page how the list is to be read, and whether it can be."""
@@ -270,7 +270,7 @@ class WindowReader(_Rereading):
             self._moved, self._at, self._overlap = False, 0, []
         begin, size = self._listed.position
         params = with_parameter(with_parameter(self._params, begin, self._at), size, self._listed.page)
-        return [Call(self._method, params, version=self._version)]
+        return [Call(self._method, params, version=self._version, priority=Priority.BULK)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page that were not given out yet."""

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.list_table import LISTS, LISTS_3
 from airflow_provider_b24.rest.lists import ListMethod, list_method
+from airflow_provider_b24.rest.methods import is_repeatable
 
 PAGE = (Path(__file__).parents[3] / "docs" / "lists.md").read_text()
 SECTIONS = {
@@ -59,6 +60,11 @@ def test_what_is_needed_for_each_way_is_there(listed: ListMethod) -> None:
         assert listed.key
     if listed.paging in ("tail", "before", "cursor", "offset", "page"):
         assert all(listed.position) or listed.paging == "page"
+
+
+def test_reading_a_list_may_be_repeated() -> None:
+    read = [name for name, listed in {**LISTS, **LISTS_3}.items() if listed.paging != "refused"]
+    assert [name for name in read if not is_repeatable(name)] == []
 
 
 def test_nothing_that_is_missing_is_asked_for() -> None:
