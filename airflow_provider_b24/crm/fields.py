@@ -252,7 +252,8 @@ def _field(source: str, name: str, about: Any) -> Field:
         name=in_rows,
         type=kind,
         title=str(title or ""),
-        multiple=says("ismultiple", "multiple") or kind == "array",
+        # Of tasks' fields, nothing tells this.
+        multiple=says("ismultiple", "multiple") or kind == "array" or in_rows == "ufCrmTask",
         required=says("isrequired", "required"),
         read_only=says("isreadonly", "readonly", "primary") or told.get("editable") is False,
         immutable=says("isimmutable"),

@@ -126,7 +126,8 @@ def _understood(value: Any, now: pendulum.DateTime) -> pendulum.DateTime | None:
             return now
         value = pendulum.parse(value.strip(), tz=zone, now=now)
     if isinstance(value, dt.datetime):
-        return pendulum.instance(value, tz=zone)
+        # By way of UTC: of an hour that the clocks leave out, pendulum thinks otherwise than Python.
+        return pendulum.instance(value if value.tzinfo is None else value.astimezone(dt.timezone.utc), tz=zone)
     if isinstance(value, dt.date):
         return pendulum.datetime(value.year, value.month, value.day, tz=zone)
     # An interval between two moments has a length, but is meant otherwise.

@@ -15,6 +15,7 @@ from pendulum.tz import fixed_timezone
 from pendulum.tz.timezone import FixedTimezone
 
 from airflow_provider_b24.crm.fields import Field, Kind
+from airflow_provider_b24.rest.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ def typed_rows(
     :param misfit: what to put in the place of a value that does not fit its field; called with the field, the row and
         the value. By default the value is left as it is, and the first of each field is told in the log: a load does
         not end because of one wrong date, and nothing is lost.
+    :raises ConfigurationError: if there is no such zone.
     """
-    of_kind = _converters(pendulum.timezone(zone) if isinstance(zone, str) else zone)
+    of_kind = _converters(_named(zone) if isinstance(zone, str) else zone)
     converters = {name: _converter(field, of_kind) for name, field in fields.items()}
     put = misfit or _left_as_it_is()
 
@@ -72,6 +74,15 @@ def typed_rows(
         return made
 
     return typed
+
+
+def _named(zone: str) -> dt.tzinfo:
+    try:
+        return pendulum.timezone(zone)
+    except (ValueError, OSError):
+        raise ConfigurationError(
+            f"zone is {zone!r}, which is no time zone", advice='Give a name such as "Europe/Berlin".'
+        ) from None
 
 
 def _left_as_it_is() -> Misfit:
@@ -196,6 +207,7 @@ def _zone(offset: str) -> FixedTimezone:
 
 
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})", re.ASCII)
+_SIGNS = frozenset("+-Z")
 _FRACTION = re.compile(r"\.([0-9]{1,9})", re.ASCII)
 # As older methods write them, in the formats of a portal's language: the day first, and the American one.
 _DOTTED = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?: ([0-9:]{8}))?", re.ASCII)
@@ -221,16 +233,17 @@ def _datetimes(zone: dt.tzinfo | None) -> Convert:
             if _is_nothing(value):
                 return None
             raise TypeError
-        rest, micro, zoned = value[19:], 0, zone
-        if rest and rest[0] == "." and (match := _FRACTION.match(rest)) is not None:
-            rest, micro = rest[match.end() :], int(match[1][:6].ljust(6, "0"))
-        if rest and rest[0] in "+-Z":
-            at, zoned = dt.datetime.fromisoformat(value[:19]), _zone(rest)
+        zoned: dt.tzinfo
+        offset, micro = value[19:], 0
+        if offset[:1] == "." and (match := _FRACTION.match(offset)) is not None:
+            offset, micro = offset[match.end() :], int(match[1][:6].ljust(6, "0"))
+        if offset[:1] in _SIGNS:
+            at, zoned = dt.datetime.fromisoformat(value[:19]), _zone(offset)
+        elif zone is not None:
+            at, zoned = _local(value), zone
         else:
-            at = _local(value)
-            if zoned is None:
-                raise ValueError
-        return pendulum.DateTime(at.year, at.month, at.day, at.hour, at.minute, at.second, micro, tzinfo=zoned)
+            raise ValueError
+        return pendulum.DateTime(at.year, at.month, at.day, at.hour, at.minute, at.second, micro, zoned)
 
     return convert
 
@@ -247,7 +260,7 @@ def _date(value: Any) -> pendulum.Date | None:
 @lru_cache(maxsize=4096)
 def _day(text: str) -> pendulum.Date:
     zone = text[19:]
-    at = _local(text[:19] if zone[:1] in ("+", "-", "Z") else text)
+    at = _local(text[:19] if zone[:1] in _SIGNS else text)
     if at.time() != dt.time():
         # The CRM adds the offset of now to the midnight, and writes it in the offset of then: with other clocks in
         # summer than in winter, that is an hour off.

@@ -144,6 +144,7 @@ ANSWERS: list[tuple[str, Any, dict[str, Field]]] = [
                 "TASK_CONTROL": {"title": "Approve", "type": "enum", "values": {"Y": "Yes", "N": "No"}},
                 "DURATION_TYPE": {"title": "Unit", "type": "enum", "values": ["secs", "mins"]},
                 "ACCOMPLICES": {"title": None, "type": "array"},
+                "UF_CRM_TASK": {"title": "CRM", "type": "crm"},
             }
         },
         {
@@ -155,6 +156,7 @@ ANSWERS: list[tuple[str, Any, dict[str, Field]]] = [
             "durationType": Field(
                 "durationType", "enum", "Unit", upper_name="DURATION_TYPE", items={"secs": "secs", "mins": "mins"}
             ),
+            "ufCrmTask": Field("ufCrmTask", "crm", "CRM", multiple=True, upper_name="UF_CRM_TASK"),
             "accomplices": Field("accomplices", "array", multiple=True, upper_name="ACCOMPLICES"),
         },
     ),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_b24.crm.fields import Field
 from airflow_provider_b24.crm.typed import Money, typed_rows, without_tokens
+from airflow_provider_b24.rest.errors import ConfigurationError
 
 EMPTIES: tuple[Any, ...] = (None, "", False, [], {})
 
@@ -258,3 +259,9 @@ def test_no_value_breaks_a_load(value: Any) -> None:
         f"{kind}s": Field(f"{kind}s", kind, multiple=True) for kind in kinds
     }
     assert set(typed_rows(fields, misfit=lambda *_: None)(dict.fromkeys(fields, value))) == set(fields)
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/City", "", "../etc"])
+def test_a_zone_that_there_is_not(zone: str) -> None:
+    with pytest.raises(ConfigurationError, match="no time zone"):
+        typed_rows({}, zone=zone)
