@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -183,9 +183,11 @@ def command(method: str, params: Params) -> str:
 
 
 def _query(params: Params) -> tuple[str | None, str]:
-    source = params.items() if isinstance(params, Mapping) else enumerate(params)
+    pairs: list[str] = []
     try:
-        return "&".join(pair for name, value in source for pair in _pairs(_quote(str(name)), value)), ""
+        for name, value in params.items() if isinstance(params, Mapping) else enumerate(params):
+            _write(pairs, _quote(str(name)), value)
+        return "&".join(pairs), ""
     except UnicodeEncodeError:
         return None, "a text holds half of a surrogate pair, which is no character"
     except (TypeError, ValueError, RecursionError) as error:
@@ -209,32 +211,32 @@ def references(value: Any) -> set[str]:
 
 
 def _quote(text: str) -> str:
-    return quote(text, safe="")
+    # Most names, and many values: quoting takes ten times as long.
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")
 
 
-def _pairs(name: str, value: Any) -> Iterator[str]:
+def _write(pairs: list[str], name: str, value: Any) -> None:
     # An Enum may be a str or int as well, and its own text is its name.
     if isinstance(value, Enum) or not isinstance(value, (str, int, float, type(None), Mapping, list)):
-        yield from _pairs(name, plain_value(value))
-        return
-    if isinstance(value, Mapping):
-        if not value:
-            yield f"{name}[]="
+        _write(pairs, name, plain_value(value))
+    elif isinstance(value, str):
+        pairs.append(f"{name}={_quote(value)}")
+    elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _pairs(f"{name}[{_quote(str(key))}]", item)
-    elif isinstance(value, list):
+            _write(pairs, f"{name}[{_quote(str(key))}]", item)
         if not value:
-            yield f"{name}[]="
+            pairs.append(f"{name}[]=")
+    elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _pairs(f"{name}[{index}]", item)
+            _write(pairs, f"{name}[{index}]", item)
+        if not value:
+            pairs.append(f"{name}[]=")
     elif value is None:
-        yield f"{name}="
-    elif isinstance(value, bool):
-        yield f"{name}={int(value)}"
+        pairs.append(f"{name}=")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not a number the portal knows")
     else:
-        yield f"{name}={_quote(str(value))}"
+        pairs.append(f"{name}={int(value) if isinstance(value, bool) else _quote(str(value))}")
 
 
 def _check(table: Mapping[Any, Call], halt: bool | None, *, referring: bool) -> bool:
