@@ -80,6 +80,16 @@ def get_provider_info() -> dict[str, Any]:
                 "target-integration-name": "Bitrix24",
                 "python-module": "airflow_provider_b24.transfers.sql_to_dialog",
             },
+            {
+                "source-integration-name": "Common SQL",
+                "target-integration-name": "Bitrix24",
+                "python-module": "airflow_provider_b24.transfers.sql_to_bitrix24",
+            },
+            {
+                "source-integration-name": "Common IO",
+                "target-integration-name": "Bitrix24",
+                "python-module": "airflow_provider_b24.transfers.object_storage_to_bitrix24",
+            },
         ],
         "triggers": [{"integration-name": "Bitrix24", "python-modules": ["airflow_provider_b24.triggers.dialog"]}],
         "extra-links": [

@@ -28,6 +28,9 @@ IMPORTS = {
     "operators.rest": "from airflow_provider_b24.operators.rest import RestOperator",
     "@task.bitrix24_report": "task.bitrix24_report",
     "transfers.bitrix24_to_sql": "from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator",
+    "transfers.object_storage_to_bitrix24": "from airflow_provider_b24.transfers.object_storage_to_bitrix24 import "
+    "ObjectStorageToBitrix24Operator",
+    "transfers.sql_to_bitrix24": "from airflow_provider_b24.transfers.sql_to_bitrix24 import SqlToBitrix24Operator",
     "transfers.sql_to_dialog": "from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator",
     "transfers.bitrix24_to_object_storage": "from airflow_provider_b24.transfers.bitrix24_to_object_storage import "
     "Bitrix24ToObjectStorageOperator",

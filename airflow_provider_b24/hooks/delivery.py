@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_b24.hooks.task_state import life_of, task_state
+from airflow_provider_b24.hooks.task_state import life_of, task_state, tried_before
 
 if TYPE_CHECKING:
     from airflow_provider_b24.chat.delivery import Memory
@@ -27,12 +27,11 @@ def memory_of(context: Mapping[str, Any], name: str, *, post_again_when_cleared:
     from airflow_provider_b24.chat.delivery import Memory
 
     ti: Any = context.get("ti")
-    most = getattr(ti, "max_tries", None)
     seed = str(getattr(ti, "id", ""))
     key = f"{_PREFIX}{name}"
     store = task_state(context)
     if store is None:
-        return Memory(key=key, since=_earliest(context, ti, most), seed=seed)
+        return Memory(key=key, since=_earliest(context), seed=seed)
     return Memory(
         store,
         key,
@@ -64,10 +63,7 @@ def memory_here(name: str, *, post_again_when_cleared: bool = True) -> Memory:
     return memory_of(context, name, post_again_when_cleared=post_again_when_cleared)
 
 
-def _earliest(context: Mapping[str, Any], ti: Any, most: int | None) -> float | None:
+def _earliest(context: Mapping[str, Any]) -> float | None:
     """Since when an earlier try may have posted; None on the first try, also of a task that was cleared."""
-    retries = getattr(getattr(ti, "task", None), "retries", None)
     began = getattr(context.get("dag_run"), "start_date", None)
-    if most is None or retries is None or began is None or ti.try_number <= most - retries + 1:
-        return None
-    return float(began.timestamp())
+    return float(began.timestamp()) if began is not None and tried_before(context) else None

@@ -31,3 +31,10 @@ def task_state(context: Mapping[str, Any]) -> TaskState | None:
 def life_of(context: Mapping[str, Any]) -> str:
     """What all tries of a task have in common until it is cleared: a clear raises ``max_tries``, a retry does not."""
     return str(getattr(context.get("ti"), "max_tries", None))
+
+
+def tried_before(context: Mapping[str, Any]) -> bool:
+    """Whether an earlier try may have done something, since the task was cleared last; for where there is no store."""
+    ti: Any = context.get("ti")
+    most, retries = getattr(ti, "max_tries", None), getattr(getattr(ti, "task", None), "retries", None)
+    return most is not None and retries is not None and ti.try_number > most - retries + 1

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +33,8 @@ from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.testing import FakePortal, Fault
 from airflow_provider_b24.transfers.bitrix24_to_object_storage import Bitrix24ToObjectStorageOperator
 from airflow_provider_b24.transfers.bitrix24_to_sql import Bitrix24ToSqlOperator
+from airflow_provider_b24.transfers.object_storage_to_bitrix24 import ObjectStorageToBitrix24Operator
+from airflow_provider_b24.transfers.sql_to_bitrix24 import SqlToBitrix24Operator
 from airflow_provider_b24.transfers.sql_to_dialog import SqlToDialogOperator
 from tests.portal.alerts.contexts import of_dag, of_deadline, of_task
 
@@ -107,6 +110,7 @@ def operators(portal: FakePortal) -> None:
         run(SqlToDialogOperator, **where, conn_id="warehouse", sql="SELECT 1 AS x", send_as="both", **WORDS)
         table = {"conn_id": "warehouse", "table": "deals", "create_table": True, "bitrix24_conn_id": conn_id}
         run(Bitrix24ToSqlOperator, params={"entityTypeId": 2}, **table)
+        written_back(conn_id)
         report: Any = task.bitrix24_report(**where)(said)
         report().operator.execute(context())
     run(
@@ -130,6 +134,17 @@ def operators(portal: FakePortal) -> None:
         for ending in ("jsonl", "parquet"):
             path = f"{lake}/deals.{ending}"
             run(Bitrix24ToObjectStorageOperator, params={"entityTypeId": 2}, path=path, ids_path=f"{lake}/ids.csv")
+
+
+def written_back(conn_id: str) -> None:
+    """Rows of a query and of a file into the portal."""
+    deals: dict[str, Any] = {"params": {"entityTypeId": 2}, "bitrix24_conn_id": conn_id}
+    query = "SELECT 'x' AS title, 7 AS \"originId\""
+    run(SqlToBitrix24Operator, conn_id="warehouse", sql=query, method="crm.item.add", key="originId", **deals)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.jsonl"
+        path.write_text('{"id": 1, "opportunity": 12.5}\n')
+        run(ObjectStorageToBitrix24Operator, path=str(path), rejects_path=f"{folder}/rejects.jsonl", **deals)
 
 
 def addressees(portal: FakePortal) -> None:

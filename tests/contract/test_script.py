@@ -9,6 +9,7 @@ from pathlib import Path
 from airflow.sdk import BaseNotifier, BaseOperator
 
 import airflow_provider_b24
+from airflow_provider_b24.crm.entities import ENTITIES
 from airflow_provider_b24.get_provider_info import get_provider_info
 from tests.contract import script
 
@@ -41,7 +42,8 @@ def test_every_method_that_is_named_in_the_code_was_called(sent):
         if "testing" not in path.relative_to(PACKAGE).parts and path.parent.name != "rest"
         for method in METHOD.findall(path.read_text(encoding="utf-8"))
     }
-    assert named - {call.method for call in sent} == set()
+    # Names of families are there, too, where their methods are made of them.
+    assert named - {call.method for call in sent} - set(ENTITIES) == set()
 
 
 def test_nothing_of_it_was_refused(sent):

@@ -1,0 +1,136 @@
+"""The records of files into the portal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.write import Record, WritesRecords
+from airflow_provider_b24.rest.errors import ConfigurationError, FileError
+
+_FORMATS = {"jsonl": ("jsonl", "ndjson"), "csv": ("csv",), "parquet": ("parquet",)}
+_MANY = "*?["
+# Rows of a Parquet file that are in memory at once.
+_AT_ONCE = 2000
+
+
+class ObjectStorageToBitrix24Operator(WritesRecords):
+    """Add, update or upsert an element of the portal for each record of files, 50 to a request.
+
+    The files are read as a stream, in the order of their names: JSON lines, CSV with the names of its columns in the
+    first line, or Parquet (needs ``pyarrow``). A null or an empty cell clears a field; a name that a line of JSON does
+    not have leaves it alone. All values of a CSV file are texts.
+
+    What is written how, what becomes of rejected rows and what happens after a crash:
+
+    .. seealso:: :class:`~airflow_provider_b24.operators.write.WritesRecords`, whose arguments it has, too.
+
+    :param path: of a file, or with ``*`` in its name of several: a path, or the URL of an ``ObjectStoragePath`` such as
+        ``s3://my_conn@bucket/scores/*.parquet``. Templated.
+    :param format: ``jsonl``, ``csv`` or ``parquet``. Default: by the ending of each file's name (``.jsonl``,
+        ``.ndjson``, ``.csv``, ``.parquet``; with ``.gz`` behind it, it is unpacked).
+    :param delimiter: between the cells of CSV. Default ``,``.
+    :return: ``rows``, ``created``, ``updated``, ``rejected``, ``unknown`` and ``seconds``, as XCom.
+    :raises ConfigurationError: while the DAG is parsed, for an argument that can not be right.
+    """
+
+    template_fields: Sequence[str] = (*WritesRecords.template_fields, "path")
+
+    def __init__(
+        self,
+        *,
+        path: Any,
+        format: Literal["jsonl", "csv", "parquet"] | None = None,
+        delimiter: str = ",",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.format = format
+        self.delimiter = delimiter
+        if format is not None and format not in _FORMATS:
+            raise ConfigurationError(f"format is {format!r}", advice=f"It can be {', '.join(_FORMATS)}.")
+        if not isinstance(delimiter, str) or len(delimiter) != 1:
+            raise ConfigurationError(f"delimiter is {delimiter!r}", advice="It is one character.")
+        if is_known(path):
+            check_unless_template(self._format, str(path))
+
+    def records(self) -> Generator[Record, None, None]:
+        """The records of all files."""
+        for file in self._files():
+            read = {"jsonl": _json_lines, "csv": self._cells, "parquet": _parquet}[self._format(file.name)]
+            self.log.info("Reading %s", file.name)
+            with file.open("rb") as opened:
+                yield from read(_unpacked(opened, file.name), file.name)
+
+    def _files(self) -> list[Any]:
+        from airflow.sdk import ObjectStoragePath
+
+        path = ObjectStoragePath(self.path)
+        if not any(sign in path.name for sign in _MANY):
+            return [path]
+        files = sorted(path.parent.glob(path.name), key=str)
+        if not files:
+            raise FileError(f"there is no file {path.name}", advice="Has the task before it written one?")
+        return files
+
+    def _format(self, name: str) -> str:
+        if self.format is not None:
+            return self.format
+        ending = name.lower().removesuffix(".gz").rpartition(".")[2]
+        for known, endings in _FORMATS.items():
+            if ending in endings:
+                return known
+        raise ConfigurationError(
+            f"the format of {name.rpartition('/')[2]!r} is not told by its ending",
+            advice=f"Give format: {', '.join(_FORMATS)}.",
+        )
+
+    def _cells(self, opened: Any, name: str) -> Iterator[Record]:
+        from io import TextIOWrapper
+
+        with TextIOWrapper(opened, "utf-8-sig", newline="") as text:
+            rows = csv.DictReader(text, delimiter=self.delimiter)
+            for row in rows:
+                if None in row or None in row.values():
+                    raise ConfigurationError(
+                        f"line {rows.line_num} of {name} has another number of cells than the first line",
+                        advice=f"The cells are separated by {self.delimiter!r}; see delimiter.",
+                    )
+                yield row
+
+
+def _unpacked(opened: Any, name: str) -> Any:
+    if not name.lower().endswith(".gz"):
+        return opened
+    import gzip
+
+    return gzip.GzipFile(fileobj=opened)
+
+
+def _json_lines(opened: Any, name: str) -> Iterator[Record]:
+    for number, line in enumerate(opened, 1):
+        if not line.strip():
+            continue
+        record = None
+        with suppress(ValueError, RecursionError):
+            record = json.loads(line)
+        if not isinstance(record, dict):
+            raise ConfigurationError(f"line {number} of {name} is no JSON object", advice="It needs one in each line.")
+        yield record
+
+
+def _parquet(opened: Any, name: str) -> Iterator[Record]:
+    missing = False
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        missing = True
+    if missing:
+        raise ConfigurationError(f"{name} needs pyarrow", advice="pip install 'airflow-provider-b24[parquet]'.")
+    for batch in parquet.ParquetFile(opened).iter_batches(_AT_ONCE):
+        yield from batch.to_pylist()
