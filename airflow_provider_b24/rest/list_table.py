@@ -57,6 +57,7 @@ _add(_KEY_LOWER, {"item": "items"}, "crm.{}.list", **_ITEM)
 _add(_KEY, "deal lead contact company quote", "crm.{}.list", **_CHANGES)
 _add(_KEY, "requisite requisite.bankdetail requisite.preset", "crm.{}.list", **_CHANGES)
 _add(_KEY, "crm.activity.list", changed="LAST_UPDATED", created="CREATED")
+# Deprecated; its page has no more than that it is like all list methods of the CRM.
 _add(_KEY, "crm.product.list", changed="TIMESTAMP_X", created="DATE_CREATE")
 _add(_KEY, {"crm.stagehistory.list": "items"}, created="CREATED_TIME", required=("entityTypeId",))
 _add(_KEY_LOWER, {"automatedsolution": "automatedSolutions"}, "crm.{}.list", select=None)
@@ -75,6 +76,9 @@ _add(_WHOLE_SORTED, "crm.invoice.userfield.list crm.status.list crm.product.prop
 _add(_WHOLE_SORTED, "crm.vat.list crm.productsection.list")
 _add(_WHOLE, "crm.currency.list", key="CURRENCY")
 _add(_SORTED, "crm.invoice.list", select=None)
+# Deprecated; their pages have no more than that they are like all list methods.
+_add(_START, "catalog dealcategory measure paysystem persontype productrow", "crm.{}.list")
+_add(_START, "invoice.recurring invoice.status", "crm.{}.list")
 _add(_WHOLE_LOWER, {"crm.category.list": "categories"}, required=("entityTypeId",))
 _add(_WHOLE, "crm.dealcategory.stage.list", key="STATUS_ID")
 _add(_WHOLE, "crm.requisite.preset.field.list", required=("preset.ID",))
@@ -97,6 +101,8 @@ _add(_WHOLE, {"crm.activity.badge.list": "badges"}, key="code")
 _add(_WHOLE, "crm.activity.type.list", key="TYPE_ID")
 _add(_WHOLE, "crm.activity.binding.list", key="", required=("activityId",))
 _add(_WHOLE_LOWER, "crm.duplicate.volatileType.list")
+_add(_WHOLE, {"icon": "icons", "logo": "logos"}, "crm.timeline.{}.list", key="code")
+_add(_WHOLE, "crm.automation.trigger.list", key="CODE")
 
 # Documents made from templates, of the CRM and of any application.
 
@@ -301,6 +307,8 @@ _add(_WHOLE, {"booking.v1.clienttype.list": "clientType"}, key="")
 _add(_WHOLE, "calendar.resource.booking.list", required=("filter",))
 _add(_WHOLE, "calendar.resource.list mailservice.list userconsent.agreement.list")
 _add(_WHOLE, "messageservice.sender.list placement.list", key="")
+_add(_WHOLE, "userfieldtype.list", key="USER_TYPE_ID")
+_add(_WHOLE, {"imbot.bot.list": "{}"})
 _add(
     _WHOLE, "demos.getList landing.getList repo.getList repowidget.getlist site.getList template.getlist", "landing.{}"
 )

@@ -16,7 +16,15 @@ from tests.unit.rest.readers import enough, given_params
 BOTH = [(2, name) for name in LISTS] + [(3, name) for name in LISTS_3]
 
 # Pages without a schema.
-WITHOUT_SCHEMA = {"crm.product.list", "sale.paysystem.handler.list", "bizproc.robot.list", "calendar.resource.list"}
+WITHOUT_SCHEMA = {
+    *(
+        f"crm.{name}.list"
+        for name in ["catalog", "dealcategory", "measure", "paysystem", "persontype", "product", "productrow"]
+    ),
+    *(f"crm.{name}.list" for name in ["invoice.recurring", "invoice.status", "timeline.icon", "timeline.logo"]),
+    *(f"{name}.list" for name in ["bizproc.robot", "calendar.resource", "crm.automation.trigger", "imbot.bot"]),
+    *("sale.paysystem.handler.list", "userfieldtype.list"),
+}
 # What is sent although the schema does not have it.
 UNLISTED = {
     (2, "crm.lead.list"): {"order"},  # on the page, whose table the schema was not made from
