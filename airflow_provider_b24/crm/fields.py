@@ -214,8 +214,11 @@ def parse_fields(source: str, result: Any) -> dict[str, Field]:
     for name, about in _descriptions(source, result):
         one = _field(source, name, about)
         described[one.name] = one
+    # What stands in each row, and is not described.
     if source == _LISTS:
         described = {"ID": Field("ID", "integer", "ID", read_only=True)} | described
+    elif source == "crm.item.fields":
+        described.setdefault("entityTypeId", Field("entityTypeId", "integer", read_only=True))
     return described
 
 

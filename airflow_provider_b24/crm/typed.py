@@ -209,6 +209,7 @@ def _zone(offset: str) -> FixedTimezone:
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})", re.ASCII)
 _SIGNS = frozenset("+-Z")
 _FRACTION = re.compile(r"\.([0-9]{1,9})", re.ASCII)
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:]{8})?", re.ASCII)
 # As older methods write them, in the formats of a portal's language: the day first, and the American one.
 _DOTTED = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})(?: ([0-9:]{8}))?", re.ASCII)
 _AMERICAN = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4}) ([0-9]{2}):([0-9:]{5}) ([ap])m", re.ASCII)
@@ -224,6 +225,8 @@ def _local(text: str) -> dt.datetime:
     elif (match := _AMERICAN.fullmatch(text)) is not None:
         hour = int(match[4]) % 12 + (12 if match[6] == "p" else 0)
         text = f"{match[3]}-{match[1]}-{match[2]}T{hour:02}:{match[5]}"
+    elif _ISO.fullmatch(text) is None:
+        raise ValueError
     return dt.datetime.fromisoformat(text)
 
 

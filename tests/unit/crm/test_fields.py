@@ -123,6 +123,7 @@ ANSWERS: list[tuple[str, Any, dict[str, Field]]] = [
                 upper_name="UF_CRM_3_DIGIT10",
                 items={"79": "small", "80": "large"},
             ),
+            "entityTypeId": Field("entityTypeId", "integer", read_only=True),
         },
     ),
     (
