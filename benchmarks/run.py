@@ -28,11 +28,11 @@ def main() -> int:
         os.environ["AIRFLOW_HOME"] = home
         os.environ["B24_LEDGER_DIR"] = os.path.join(home, "ledger")
         os.environ["NO_PROXY"] = "127.0.0.1"
-        from benchmarks import call_async, call_sync, calls, crowd, draw, import_cost, limit, load, upload, write
+        from benchmarks import call_async, call_sync, calls, crowd, draw, import_cost, limit, load, typed, upload, write
 
         logging.disable(logging.INFO)
         good = True
-        measurements = [one.main for one in (import_cost, call_sync, call_async, calls, draw, upload, load)]
+        measurements = [one.main for one in (import_cost, call_sync, call_async, calls, draw, typed, upload, load)]
         if "--long" in sys.argv:
             measurements += [limit.main, load.long, write.main, write.long]
         if "--crowd" in sys.argv:
