@@ -65,6 +65,10 @@ demo: $(STAMP)  ## a report in a chat, on a real Airflow and a portal on loopbac
 chaos: $(STAMP)  ## tasks that post are killed and their portal misbehaves: nothing lost, nothing twice; ARGS='--trials 44'
 	@$(PY) tools/chaos.py $(ARGS)
 
+.PHONY: crash
+crash: $(STAMP)  ## a load into PostgreSQL is killed 20 times: the table equals the portal; ARGS='--deals 100000'
+	@$(PY) tools/crash.py $(ARGS)
+
 .PHONY: bench
 bench: $(STAMP)  ## the benchmarks, one ratio each; LONG=1 for those too that take minutes; CROWD=1 a thousand dialogs
 	@$(PY) benchmarks/run.py $(if $(LONG),--long) $(if $(CROWD),--crowd)

@@ -98,12 +98,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The one Airflow, and its portals."""
     from tests.airflow.stage import Stage
+    from tests.postgres import programs
 
+    warehouse = request.getfixturevalue("postgres_server").connection() if programs() is not None else None
     with ExitStack() as stack:
-        stage = Stage(tmp_path_factory.mktemp("airflow"))
+        stage = Stage(tmp_path_factory.mktemp("airflow"), warehouse)
         stage.start(stack)
         yield stage
 

@@ -62,6 +62,16 @@ class Postgres:
 
         return psycopg.connect(host=str(self.folder), user=USER, dbname=database, autocommit=True)
 
+    def table(self, name: str) -> dict[int, dict[str, Any]]:
+        """All rows by their ids."""
+        from psycopg.rows import dict_row
+
+        with self.connect() as connection:
+            rows = connection.cursor(row_factory=dict_row).execute(f"SELECT * FROM {name}").fetchall()
+        found = {row["id"]: row for row in rows}
+        assert len(found) == len(rows)
+        return found
+
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:

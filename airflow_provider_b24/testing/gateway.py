@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -106,6 +106,9 @@ class Gateway:
         self.most_at_once = max(self.most_at_once, self._under_way)
         try:
             return await self._answer(request)
+        except ClientDisconnect:
+            # Whoever called was gone before the request was whole.
+            return Response(status_code=400)
         finally:
             self._under_way -= 1
 

@@ -28,6 +28,9 @@ MANY = 30
 # What befalls the signals of keep_for_shaky.
 TROUBLES = ("html_502", "reset", "json_500", "query_limit")
 
+# How many deals the portal ``loads`` has.
+LOADED = 900
+
 # Of the webhook and the bot in every portal.
 OWNER, BOT = 1, 101
 
@@ -62,11 +65,13 @@ class Stage:
     ``portal`` is the one that ``bitrix24_default`` and most other connections lead to; ``shaky`` is for
     faults, which befall whoever calls, and ``trouble`` for those of one run; ``busy`` limits its requests as a
     portal in the cloud does; ``telltale`` repeats what it is told; ``ruin`` is that of ``chaos``, of which
-    tools/chaos.py makes more; ``tokens`` is for applications, whose tokens expire there. ``metrics`` is where
-    Airflow's own go.
+    tools/chaos.py makes more; ``tokens`` is for applications, whose tokens expire there; ``loads`` has what is loaded
+    into ``warehouse``. ``metrics`` is where Airflow's own go.
+
+    :param warehouse: the fields of a connection to a database, if there is one.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, warehouse: Mapping[str, Any] | None = None) -> None:
         self.portal = FakePortal(seed_deals=40)
         self.shaky = FakePortal()
         self.trouble = FakePortal()
@@ -77,6 +82,9 @@ class Stage:
         self.ruin = FakePortal()
         self.chaos = Chaos(self.ruin, len(SHORT), seed=7, kinds=SHORT)
         self.tokens = FakePortal()
+        self.loads = FakePortal()
+        self.loads.add_deals(LOADED)
+        self._warehouse = warehouse
         self.metrics = Metrics()
         self._home = home
         self._started = 0.0
@@ -105,16 +113,28 @@ class Stage:
             **self.chaos.connections(),
             **{name: fields for name, fields in self.applications.items() if name != "tokens_stored"},
             "tokens_none": self.unauthorised,
+            "loads": self.loads.connection(),
+            **({"warehouse": self._warehouse} if self._warehouse else {}),
         }
 
     def start(self, stack: ExitStack) -> None:
         """Start everything; it stops with the stack."""
-        for portal in (self.portal, self.shaky, self.trouble, self.busy, self.tight, self.ruin, self.tokens):
+        for portal in (
+            self.portal,
+            self.shaky,
+            self.trouble,
+            self.busy,
+            self.tight,
+            self.ruin,
+            self.tokens,
+            self.loads,
+        ):
             stack.enter_context(portal)
         self.telltale.start(stack)
         stack.callback(self.metrics.close)
         self.airflow = Airflow(self._home, DAGS, self.connections(), self.metrics.settings())
-        self.airflow.environ |= self.chaos.environ()
+        # DAG files that do harm share the way to do it with other tests.
+        self.airflow.environ |= {**self.chaos.environ(), "PYTHONPATH": str(DAGS.parents[2])}
         # It hears of all tasks, and does something for those that have a mark.
         self.airflow.environ["AIRFLOW__BITRIX24__LISTENER"] = "True"
         stack.callback(self._stop_airflow)

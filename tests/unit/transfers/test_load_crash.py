@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg.rows import dict_row
 
 from airflow_provider_b24.testing import FakePortal
 from tests.crash import bounds, kills
@@ -77,10 +76,9 @@ def killed(place: Place) -> Story:
                 story.calls += len(found)
             process.stdin.close()
             process.wait()
-        with server.connect() as connection:
-            rows: Any = connection.cursor(row_factory=dict_row).execute("SELECT * FROM deals").fetchall()
-        story.wrong = differences({row["id"]: row for row in rows}, listed(portal))
-        assert len(rows) == DEALS, (place.folder / "log").read_text()[-3000:]
+        table = server.table("deals")
+        story.wrong = differences(table, listed(portal))
+        assert len(table) == DEALS, (place.folder / "log").read_text()[-3000:]
     return story
 
 
