@@ -76,6 +76,7 @@ class ReadingCalls(RestCalls):
     def _pages(self, *args: Any, **options: Any) -> Generator[Page, None, None]:
         client = self.get_conn()
         work, finish = client.run(lambda peer: _prepared(peer, *args, **options))
+        self._note_read(*args, **options)
         with closing(cast("Generator[Page, None, None]", client.stream(work))) as pages:
             for page in pages:
                 yield finish(page)
@@ -83,10 +84,17 @@ class ReadingCalls(RestCalls):
     async def _apages(self, *args: Any, **options: Any) -> AsyncGenerator[Page, None]:
         client = await self.aget_conn()
         work, finish = await client.run(lambda peer: _prepared(peer, *args, **options))
+        self._note_read(*args, **options)
         stream = cast("AsyncGenerator[Page, None]", client.stream(work))
         async with aclosing(stream) as pages:
             async for page in pages:
                 yield finish(page)
+
+    def _note_read(self, method: str, params: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Tell Airflow's lineage what is read."""
+        from airflow_provider_b24.hooks.lineage import reads
+
+        reads(self, method, params)
 
 
 def _prepared(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_b24.hooks.calls import RestCalls
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from airflow_provider_b24.rest.writing import Outcome, Writing
 
 
@@ -48,7 +51,7 @@ class WritingCalls(RestCalls):
         :raises Bitrix24Error: the error that would befall all other rows; see above.
         """
         work = _work(method, key, parallel, version)
-        return self.get_conn().stream(work, work.source(rows))
+        return self._noted(method, self.get_conn().stream(work, work.source(rows)))
 
     async def acall_many(
         self,
@@ -63,7 +66,21 @@ class WritingCalls(RestCalls):
         work = _work(method, key, parallel, version)
         client = await self.aget_conn()
         async for outcome in client.stream(work, work.asource(rows)):
+            self._note_written(method, outcome)
             yield outcome
+
+    def _noted(self, method: str, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        with closing(cast("Generator[Outcome, None, None]", outcomes)) as found:
+            for outcome in found:
+                self._note_written(method, outcome)
+                yield outcome
+
+    def _note_written(self, method: str, outcome: Outcome) -> None:
+        """Tell Airflow's lineage what is written; it stands in the rows, and all are alike."""
+        if outcome.index == 0:
+            from airflow_provider_b24.hooks.lineage import writes
+
+            writes(self, method, outcome.params)
 
 
 def _work(method: str, key: str | Sequence[str] | None, parallel: int, version: Literal[2, 3]) -> Writing:

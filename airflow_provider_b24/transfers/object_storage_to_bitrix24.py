@@ -61,9 +61,13 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
 
     def records(self) -> Generator[Record, None, None]:
         """The records of all files."""
+        from airflow.sdk.lineage import get_hook_lineage_collector
+
         for file in self._files():
             read = {"jsonl": _json_lines, "csv": self._cells, "parquet": _parquet}[self._format(file.name)]
             self.log.info("Reading %s", file.name)
+            # Airflow notes what is read at once, and not what is read as a stream.
+            get_hook_lineage_collector().add_input_asset(context=file, uri=str(file))
             with file.open("rb") as opened:
                 yield from read(_unpacked(opened, file.name), file.name)
 

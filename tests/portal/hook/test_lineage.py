@@ -37,6 +37,16 @@ def test_what_is_read_and_written_is_told(portal, connect, reader):
     assert told(reader) == [[(f"bitrix24://{host}/crm/deal", 2, hook)], [(f"bitrix24://{host}/crm/contact", 1, hook)]]
 
 
+def test_lists_that_are_read_and_rows_that_are_written_are_told(face, portal, reader):
+    face.iterate("crm.item.list", {"entityTypeId": 2})
+    face.iterate("user.get")
+    face.call_many("crm.item.add", ({"entityTypeId": 1030, "fields": {}} for _ in range(60)))
+    host = portal.url.partition("://")[2].strip("/")
+    inputs, outputs = told(reader)
+    assert [uri for uri, _, _ in inputs] == [f"bitrix24://{host}/crm/deal", f"bitrix24://{host}/user"]
+    assert outputs == [(f"bitrix24://{host}/crm/type/1030", 1, face.hook)]
+
+
 def test_without_a_reader_nothing_happens():
     lineage.get_hook_lineage_collector.cache_clear()
     # There is no such connection, and nobody asks for it.

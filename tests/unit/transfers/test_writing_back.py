@@ -21,10 +21,11 @@ from airflow_provider_b24.testing import Fault
 from airflow_provider_b24.transfers.object_storage_to_bitrix24 import ObjectStorageToBitrix24Operator
 from airflow_provider_b24.transfers.sql_to_bitrix24 import SqlToBitrix24Operator
 from tests.databases import Database, connected
+from tests.portal.hook.test_lineage import reader
 from tests.unit.operators.loads import Killed, Store, deals, deals_anew, run_of
 from tests.unit.operators.test_deferral import deferred, lasting, meanwhile
 
-__all__ = ["lasting", "meanwhile"]
+__all__ = ["lasting", "meanwhile", "reader"]
 
 DEALS = {"entityTypeId": 2}
 SCORES = "SELECT id, score AS opportunity FROM scores ORDER BY id"
@@ -497,3 +498,20 @@ def test_the_slot_is_given_back_and_the_writing_goes_on_behind_the_last_row(mean
     result = sql(NEW, method="crm.item.add", parallel=1).resume(context, None, **kept)
     assert (result["rows"], result["created"]) == (400, 400)
     assert titles(portal) == dict.fromkeys((f"deal {number}" for number in range(1, 401)), 1)
+
+
+def test_airflows_lineage_learns_from_where_and_to_where(portal, tmp_path, reader):
+    path = tmp_path / "deals.csv"
+    path.write_text("title\nx\n")
+    files(f"file://{path}").execute(run_of())
+    found = reader.retrieve_hook_lineage()
+    assert [info.asset.uri for info in found.inputs] == [f"file://{path}"]
+    assert [info.asset.uri.rpartition("/crm/")[2] for info in found.outputs] == ["deal"]
+
+
+def test_how_far_it_has_come_is_told(portal, database, capsys, monkeypatch):
+    monkeypatch.setattr("airflow_provider_b24.hooks.progress._FIRST", 0.0)
+    sql(NEW, method="crm.item.add").execute(run_of())
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Writing crm.item.add: " in line]
+    assert "Writing crm.item.add: 1 rows, " in lines[0]
+    assert "Writing crm.item.add: all 120 rows in " in lines[-1]
