@@ -9,6 +9,8 @@ from typing import Any
 from airflow_provider_b24.crm import multifields
 from airflow_provider_b24.rest.errors import ConfigurationError
 
+_PRODUCTS = ("product", "product.offer", "product.service")
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -49,33 +51,31 @@ class Entity:
         return first + "".join(word.capitalize() for word in others)
 
 
-def _family(name: str, **more: object) -> Entity:
-    return Entity(f"{name}.add", f"{name}.update", f"{name}.list", **more)  # type: ignore[arg-type]
+def _entity(scope: str, name: str, *, listed: str = "list", **more: Any) -> Entity:
+    return Entity(f"{scope}.{name}.add", f"{scope}.{name}.update", f"{scope}.{name}.{listed}", **more)
 
 
-_LIST = ("IBLOCK_TYPE_ID", "IBLOCK_ID", "IBLOCK_CODE")
-
-ENTITIES: dict[str, Entity] = {
-    "crm.item": _family("crm.item", within=("entityTypeId", "useOriginalUfNames"), multifields=multifields.UNIVERSAL),
-    "crm.deal": _family("crm.deal"),
-    "crm.lead": _family("crm.lead", multifields=multifields.CLASSIC),
-    "crm.contact": _family("crm.contact", multifields=multifields.CLASSIC),
-    "crm.company": _family("crm.company", multifields=multifields.CLASSIC),
-    "crm.quote": _family("crm.quote"),
-    "tasks.task": _family("tasks.task", id="taskId", several=None, camel=True),
-    "lists.element": Entity(
-        "lists.element.add",
-        "lists.element.update",
-        "lists.element.get",
+_ALL = (
+    _entity("crm", "item", within=("entityTypeId", "useOriginalUfNames"), multifields=multifields.UNIVERSAL),
+    _entity("crm", "deal"),
+    _entity("crm", "lead", multifields=multifields.CLASSIC),
+    _entity("crm", "contact", multifields=multifields.CLASSIC),
+    _entity("crm", "company", multifields=multifields.CLASSIC),
+    _entity("crm", "quote"),
+    _entity("tasks", "task", id="taskId", several=None, camel=True),
+    _entity(
+        "lists",
+        "element",
+        listed="get",
         fields="FIELDS",
         id="ELEMENT_ID",
-        within=_LIST,
+        within=("IBLOCK_TYPE_ID", "IBLOCK_ID", "IBLOCK_CODE"),
     ),
     # A filter by several values has no prefix here: it takes a list for one.
-    "catalog.product": _family("catalog.product", narrowed=("iblockId",), several=""),
-    "catalog.product.offer": _family("catalog.product.offer", narrowed=("iblockId",), several=""),
-    "catalog.product.service": _family("catalog.product.service", narrowed=("iblockId",), several=""),
-}
+    *(_entity("catalog", name, narrowed=("iblockId",), several="") for name in _PRODUCTS),
+)
+ENTITIES = {entity.add.rpartition(".")[0]: entity for entity in _ALL}
+"""By what comes before the last word of their methods."""
 
 
 def entity_of(method: str) -> Entity:

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Generator, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -120,7 +121,9 @@ def converse_batch(
     """
     table: dict[Any, Call] = dict(calls) if isinstance(calls, Mapping) else dict(enumerate(calls))
     halting = _check(table, halt, referring=commands is None)
-    commands = replace(commands or Commands.of(table), halt=halting)
+    if commands is None:
+        commands = Commands({str(key): command(call.method, call.params) for key, call in table.items()})
+    commands = replace(commands, halt=halting)
     outcome: BatchReply[Any] = BatchReply()
     items = list(table.items())
     for at in range(0, len(items), MOST_COMMANDS):
@@ -148,7 +151,11 @@ class Commands:
     @classmethod
     def of(cls, calls: Mapping[Any, Call]) -> Commands:
         """Write these calls; those that a batch can not carry are left out."""
-        return cls({str(key): command(call.method, call.params) for key, call in calls.items() if may_be_batched(call)})
+        texts: dict[str, str] = {}
+        for key, call in calls.items():
+            with suppress(ConfigurationError):
+                texts[str(key)] = command(call.method, call.params) if may_be_batched(call) else ""
+        return cls({key: text for key, text in texts.items() if text})
 
     def plain(self, key: object) -> bool:
         """Whether there is a text for a call, and nothing in it that a portal could take for a reference."""

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from airflow_provider_b24.rest.batch import MOST_COMMANDS, Commands, command, converse_batch, for_one, may_be_batched
+from airflow_provider_b24.rest.content import Content
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
@@ -194,9 +195,17 @@ def as_row(
         text = command(method, params) if together else ""
     except ConfigurationError as caught:
         error = caught.with_traceback(None)
-    else:
-        return Row(index, params, call, text, identity)
-    return Outcome(params, error=error, index=index)
+        if not _holds_file(params):
+            return Outcome(params, error=error, index=index)
+        text = ""
+    return Row(index, params, call, text, identity)
+
+
+def _holds_file(value: Any) -> bool:
+    """Whether there is a file among parameters: it is sent in pieces, and a command of a batch is a text."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_file, value.values()))
+    return any(map(_holds_file, value)) if isinstance(value, (list, tuple)) else isinstance(value, Content)
 
 
 def _call_each(chunk: Chunk, peer: Peer, *, done: str) -> Generator[Step, Any, dict[int, Outcome]]:

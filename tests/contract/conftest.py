@@ -24,7 +24,10 @@ from tests.unit.rest.clocks import FakeClock
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    left_out = collection_path.name in {"test_schemas.py", "test_lists.py"} and os.environ.get("B24_NO_SKIPS") == "1"
+    left_out = (
+        collection_path.name in {"test_schemas.py", "test_lists.py", "test_entities.py"}
+        and os.environ.get("B24_NO_SKIPS") == "1"
+    )
     return True if left_out and not config.getoption("b24_schemas") else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +11,15 @@ import pytest
 
 from airflow_provider_b24.crm.upsert import upserting
 from airflow_provider_b24.rest.address import Address
+from airflow_provider_b24.rest.content import Content
 from airflow_provider_b24.rest.credentials import Webhook
-from airflow_provider_b24.rest.errors import AccessDeniedError, AuthenticationError, Bitrix24Error, OperatingLimitError
+from airflow_provider_b24.rest.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    Bitrix24Error,
+    FileError,
+    OperatingLimitError,
+)
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.writing import writing
 from airflow_provider_b24.testing import FakePortal, Fault
@@ -166,6 +174,21 @@ def test_what_would_befall_all_rows_ends_it_and_what_is_known_comes_first(
     assert caught.value.done == len(given)
     assert 100 <= len(given) <= 250
     assert sorted(titles(portal)) == sorted(title(outcome.params) for outcome in given if outcome.ok)
+
+
+@pytest.mark.parametrize("key", [None, "originId"])
+def test_a_row_with_a_file_is_sent_by_itself(portal: FakePortal, client: Driver, key: str | None) -> None:
+    rows = items(3)
+    # A field that there is not is left out by the portal.
+    rows[1]["fields"]["ufFile"] = ["a.txt", Content("a.txt", 4, lambda: BytesIO(b"text"))]
+    rows[2]["fields"]["ufFile"] = ["b.txt", Content("b.txt", 5, lambda: BytesIO(b"text"))]
+    work = writing("crm.item.add") if key is None else upserting("crm.item.add", key)
+    outcomes = client.stream(work, rows)
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), type(None), FileError]
+    assert [call.in_batch for call in portal.calls if call.method == "crm.item.add"] == [True, False]
+    assert [
+        call.params["fields"]["ufFile"] for call in portal.calls if not call.in_batch and "fields" in call.params
+    ] == [["a.txt", "dGV4dA=="]]
 
 
 @pytest.mark.parametrize("key", [None, "originId"])
