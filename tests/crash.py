@@ -78,9 +78,13 @@ def doomed(kill: Mapping[str, Any] | None, die: Callable[[], None] = die) -> Ite
 
 
 def bounds(portal: FakePortal, since: int) -> list[int]:
-    """Behind which ids deals were asked for, in all calls from a number on: 0 where from the beginning."""
+    """Behind which ids deals were asked for, in all calls from a number on: 0 where from the beginning.
+
+    Pages that are asked for behind the page before are not counted.
+    """
     found = []
     for call in portal.calls[since:]:
         if call.method == "crm.item.list":
-            found.append(int((call.params.get("filter") or {}).get(">id", 0)))
+            bound = str((call.params.get("filter") or {}).get(">id", 0))
+            found += [int(bound)] if bound.isdigit() else []
     return found

@@ -84,9 +84,14 @@ def may_wait(call: Call, patience: Patience, waited: float, wait: float) -> bool
     return call.priority is not Priority.TYPING and waited + wait <= patience.operating
 
 
-def await_allowance(peer: Peer, call: Call, patience: Patience, waited: float) -> Generator[Step, Any, float]:
-    """Wait until the method has execution time left; the seconds that this call has waited so far for it."""
-    while (allowance := (yield from allowance_of(peer, call.method))).wait:
+def await_allowance(
+    peer: Peer, call: Call, patience: Patience, waited: float, *, calls: int = 1
+) -> Generator[Step, Any, float]:
+    """Wait until the method has execution time left; the seconds that this call has waited so far for it.
+
+    :param calls: so many of the kind are sent together.
+    """
+    while (allowance := (yield from allowance_of(peer, call.method, calls))).wait:
         if not may_wait(call, patience, waited, allowance.wait):
             raise used_up(peer, call.method, allowance)
         waited += allowance.wait

@@ -399,7 +399,7 @@ def _account(
 ) -> None:
     body = reply.result if isinstance(reply.result, Mapping) else {}
     sections = {
-        part: _by_key(body.get(part))
+        part: by_key(body.get(part))
         for part in ("result", "result_error", "result_total", "result_next", "result_time")
     }
     failed = False
@@ -432,7 +432,7 @@ def _account(
             outcome.errors[key] = unknown
 
 
-def _by_key(section: Any) -> dict[str, Any]:
+def by_key(section: Any) -> dict[str, Any]:
     """A section of the answer; PHP writes an empty table as a list, and one with keys 0, 1, 2 too."""
     if isinstance(section, Mapping):
         return {str(key): value for key, value in section.items()}

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from airflow_provider_b24.rest.batch import command
 from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
 from airflow_provider_b24.rest.lists import ListMethod
-from airflow_provider_b24.rest.protocol import Call
+from airflow_provider_b24.rest.protocol import Call, Priority
 
 PAGE = 50
 # No id has more digits.
@@ -55,7 +55,11 @@ class Keyset:
         self._end = self._take_bound(self._to)
         self._take_select()
         self.filtered = bool(self._filter) or self._end is not None
-        self._text = ""
+        if version == 2:
+            # What all commands begin with is encoded once.
+            text = command(method, self._page(self._sorted(self._descending), self._filter))
+            self._text = f"{text}&" if "?" in text else f"{text}?"
+            self._name = f"{quote(known.filter)}[{{}}{quote(known.filter_key)}]={{}}"
 
     def call(self, low: int | None, high: int | None = None) -> Call:
         """What asks for the first page behind a position.
@@ -66,9 +70,10 @@ class Keyset:
         if self._version == 3:
             conditions = [*self._filter, *([self.known.filter_key, sign, value] for sign, value in bounds)]
             params = {**self._sorted(self._descending), self.known.filter: conditions}
-            return Call(self.method, {**params, "pagination": {"page": 1, "limit": self.known.page}}, version=3)
+            params["pagination"] = {"page": 1, "limit": self.known.page}
+            return Call(self.method, params, version=3, priority=Priority.BULK)
         named = {f"{sign}{self.known.filter_key}": value for sign, value in bounds}
-        return Call(self.method, self._page(self._sorted(self._descending), {**self._filter, **named}))
+        return self._of(self._page(self._sorted(self._descending), {**self._filter, **named}))
 
     def look(self) -> Call:
         """What asks for the ids of the page at the other end of the list."""
@@ -76,17 +81,13 @@ class Keyset:
         if self.known.select is not None:
             params[parameter(params, self.known.select) or self.known.select] = [self.known.filter_key]
         named = {f"{sign}{self.known.filter_key}": value for sign, value in self._bounds(self.start, None)}
-        return Call(self.method, self._page(params, {**self._filter, **named}))
+        return self._of(self._page(params, {**self._filter, **named}))
 
     def command(self, low: int | str | None, high: int | None) -> str:
-        """What :meth:`call` gives, as a command of a batch. All but the bounds is encoded once.
+        """What :meth:`call` gives, as a command of a batch.
 
         :param low: a position, or percent-encoded what stands for an id.
         """
-        if not self._text:
-            text = command(self.method, self._page(self._sorted(self._descending), self._filter))
-            self._text = f"{text}&" if "?" in text else f"{text}?"
-            self._name = f"{quote(self.known.filter)}[{{}}{quote(self.known.filter_key)}]={{}}"
         return self._text + "&".join(self._name.format(quote(sign), value) for sign, value in self._bounds(low, high))
 
     def positions(self, rows: Sequence[Any]) -> list[int]:
@@ -113,6 +114,9 @@ class Keyset:
     def id_at(self, position: int | None) -> int | None:
         """The id of a position."""
         return None if position is None else abs(position)
+
+    def _of(self, params: dict[str, Any]) -> Call:
+        return Call(self.method, params, priority=Priority.BULK)
 
     def _page(self, params: dict[str, Any], conditions: Mapping[str, Any]) -> dict[str, Any]:
         if conditions:

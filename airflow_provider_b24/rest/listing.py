@@ -97,25 +97,25 @@ class KeysetReader:
     """Pages by "greater than the last id seen", one by one."""
 
     def __init__(self, keyset: Keyset) -> None:
-        self._keyset = keyset
+        self.keyset = keyset
         self._last = keyset.start
         self._done = False
 
     @property
     def after(self) -> int | None:
         """The last id that was fed, or that it began behind."""
-        return self._keyset.id_at(self._last)
+        return self.keyset.id_at(self._last)
 
     def next_calls(self) -> list[Call]:
         """The next page's call, or none when all has been read."""
-        return [] if self._done else [self._keyset.call(self._last)]
+        return [] if self._done else [self.keyset.call(self._last)]
 
     def feed(self, reply: Reply) -> list[Any]:
         """The rows of a page."""
-        rows = rows_of(self._keyset.method, reply.result, self._keyset.known.rows)
-        for position in self._keyset.positions(rows):
+        rows = rows_of(self.keyset.method, reply.result, self.keyset.known.rows)
+        for position in self.keyset.positions(rows):
             if self._last is not None and position <= self._last:
-                raise self._keyset.not_in_order(self._last, position)
+                raise self.keyset.not_in_order(self._last, position)
             self._last = position
         # Only an empty page is the end: one that is merely short may have been thinned out by rights.
         self._done = not rows

@@ -47,5 +47,9 @@ def test_every_method_that_is_named_in_the_code_was_called(sent):
 
 
 def test_nothing_of_it_was_refused(sent):
-    # That there is no such bot yet is what is asked.
-    assert {(call.method, call.error) for call in sent if call.error} == {("imbot.v2.Bot.get", "BOT_NOT_FOUND")}
+    # That there is no such bot yet is what is asked. A chain of pages ends where its list does, in a reference to a row
+    # that there is not.
+    assert {(call.method, call.error) for call in sent if call.error} == {
+        ("imbot.v2.Bot.get", "BOT_NOT_FOUND"),
+        ("crm.item.list", "INVALID_ARG_VALUE"),
+    }

@@ -166,6 +166,10 @@ def test_a_list_is_read_page_by_page(portal):
 
 
 def test_a_list_that_breaks_off_is_an_error(face, portal):
-    portal.faults.add(Fault("error", "crm.item.list", skip=1, times=None, code="ACCESS_DENIED", status=403))
+    for in_batch in (True, False):
+        skip = 2 if in_batch else 0
+        fault = Fault("error", "crm.item.list", skip=skip, times=None, code="ACCESS_DENIED", status=403)
+        fault.in_batch = in_batch
+        portal.faults.add(fault)
     with pytest.raises(Bitrix24Error, match="ACCESS_DENIED"):
         face.iterate("crm.item.list", {"entityTypeId": 2})
