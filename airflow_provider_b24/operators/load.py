@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
@@ -17,13 +18,14 @@ from airflow_provider_b24.operators.arguments import check_switches, check_unles
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.marks import Mark, Window, fingerprint, mark_key
 from airflow_provider_b24.operators.rest_params import TakesRestParams
-from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
 from airflow_provider_b24.rest.lists import list_method
 from airflow_provider_b24.rest.methods import check_method
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_b24.crm.fields import Field
     from airflow_provider_b24.rest.reading import Page
 
 _STATE = "bitrix24/load"
@@ -233,6 +235,18 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         """Go on after a deferral, behind the last row."""
         self._kept_by_deferral = progress.pop("load", None)
         return super().resume(context, event, since=since, **progress)
+
+    def fields(self, hook: Bitrix24Hook) -> Mapping[str, Field]:
+        """What the portal says of the fields of the rows; nothing where it says nothing of this list."""
+        from airflow_provider_b24.crm.fields import asked_fields, fields_call
+
+        asked: dict[str, Any] = {"params": self.rest_params or {}, "version": self.version, "of_list": True}
+        try:
+            fields_call(self.method, **asked)
+            return hook.get_conn().run(partial(asked_fields, method=self.method, **asked))
+        except (ConfigurationError, NotFoundError) as error:
+            self.log.info("Nothing is known of the fields of %s: %s", self.method, error)
+            return {}
 
     def keys(self, hook: Bitrix24Hook) -> Iterator[list[Any]]:
         """The keys of all rows that the list has now, page by page, in order, whenever they were changed."""

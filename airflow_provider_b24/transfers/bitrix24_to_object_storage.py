@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.crm.row_files import Column, check_installed, check_kinds, columns_of, format_of
@@ -14,7 +13,6 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
 
 if TYPE_CHECKING:
-    from airflow_provider_b24.crm.fields import Field
     from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
     from airflow_provider_b24.operators.file_parts import FileParts
 
@@ -98,7 +96,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         format_ = self._format()
         check_installed(format_)
         columns: list[Column] = []
-        fields = self._fields(hook) if not format_.startswith("jsonl") or self.typed else {}
+        fields = self.fields(hook) if not format_.startswith("jsonl") or self.typed else {}
         wanted = format_ == "parquet" if self.typed is None else self.typed
         self.typed = wanted and bool(fields)
         if wanted and not fields:
@@ -153,18 +151,6 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         return FileParts(
             path, self._format(), columns, rows_per_file=self.rows_per_file, kinds=self.kinds, kept=kept or None
         )
-
-    def _fields(self, hook: Bitrix24Hook) -> Mapping[str, Field]:
-        """What the portal says of the fields; nothing where it says nothing of this list."""
-        from airflow_provider_b24.crm.fields import asked_fields, fields_call
-
-        params = self.rest_params or {}
-        try:
-            fields_call(self.method, params, version=self.version, of_list=True)
-        except ConfigurationError:
-            return {}
-        ask = partial(asked_fields, method=self.method, params=params, version=self.version, of_list=True)
-        return hook.get_conn().run(ask)
 
     def _select(self, name: str | None) -> Sequence[str]:
         found = next(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, ClassVar
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
@@ -14,7 +13,7 @@ from airflow_provider_b24.hooks.sql_columns import COLUMN_NAMES, ColumnNames
 from airflow_provider_b24.hooks.sql_table import DELETED, MISFITS, Deleted, Design, Misfits, SqlTable, check_table
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.load import Load, LoadsList
-from airflow_provider_b24.rest.errors import ConfigurationError, NotFoundError
+from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
 
 
@@ -158,16 +157,10 @@ class Bitrix24ToSqlOperator(LoadsList):
         return SqlTable(database_hook(self.conn_id, self.hook_params, self.database), design)
 
     def _kinds(self, hook: Bitrix24Hook) -> dict[str, str]:
-        from airflow_provider_b24.crm.fields import asked_fields
-
-        asked = partial(
-            asked_fields, method=self.method, params=self.rest_params or {}, version=self.version, of_list=True
-        )
-        try:
-            kinds: dict[str, str] = {name: field.kind for name, field in hook.get_conn().run(asked).items()}
-        except (ConfigurationError, NotFoundError) as error:
-            self.log.warning("What the fields of this list hold is told by their values only: %s", error)
-            self.typed, kinds = False, {}
+        fields = self.fields(hook)
+        # Where nothing is known of them, their values tell it.
+        self.typed = bool(fields)
+        kinds: dict[str, str] = {name: field.kind for name, field in fields.items()}
         return kinds | ({self._key_field(): "integer"} if self._in_order() else {})
 
     def _key_field(self) -> str:
@@ -206,6 +199,10 @@ class _Target:
 
     def store(self, rows: list[Any]) -> bool:
         """Commit rows."""
+        if not self._operator.typed:
+            from airflow_provider_b24.crm.typed import without_tokens
+
+            rows = [without_tokens(row) for row in rows]
         if self._whole and self._seen is None:
             first, last = rows[0][self._key], rows[-1][self._key]
             if first > last or (self._last is not None and first <= self._last):
