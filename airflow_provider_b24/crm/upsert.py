@@ -51,7 +51,7 @@ def upserting(method: str, key: str | Sequence[str], *, parallel: int = 4, versi
     entity = entity_of(method)
     prepare = partial(_prepare, method=method, entity=entity, key=names)
     write = partial(_upsert, entity=entity, key=names, adds=method.lower() == entity.add)
-    return Writing(prepare, write, parallel=parallel)
+    return Writing(prepare, write, parallel=parallel, several=True)
 
 
 def _prepare(index: int, params: Any, *, method: str, entity: Entity, key: Sequence[str]) -> Row | Outcome:

@@ -50,6 +50,11 @@ _MOST_TEXT = 900_000
 # A portal in the cloud gives a request up after 60 s. One that took longer than the first of these and was lost makes
 # the next ones smaller; those that take less than the second one may grow again. In seconds.
 _SLOW, _QUICK = 30.0, 20.0
+# Parameters that say which element a row changes, and those that say among which; by the last word of the methods of
+# which it matters in which order they are called.
+_CHANGES = frozenset(["update", "set", "delete"])
+_ELEMENT = ("id", "ID", "taskId", "ELEMENT_ID", "MESSAGE_ID")
+_AMONG = ("entityTypeId", "IBLOCK_ID", "IBLOCK_CODE")
 # Codes that say that no row of the same method would fare better.
 _FOR_ALL = frozenset(
     [
@@ -114,7 +119,8 @@ class Row:
 
     :ivar call: what it was made into.
     :ivar text: the call as a command of a batch; empty where it can not go into one.
-    :ivar identity: what it is recognised by: no two rows of one identity are under way in two lanes.
+    :ivar identity: of the element that it is about, if it names one: rows of one identity are sent one after the other,
+        for the last one stands.
     """
 
     index: int
@@ -167,8 +173,7 @@ def writing(method: str, *, parallel: int = 4, version: Literal[2, 3] = 2) -> Wr
     def prepare(index: int, params: Any) -> Row | Outcome:
         return as_row(index, params, method, version, together=together)
 
-    last = method.lower().rsplit(".", 1)[-1]
-    done = "created" if last == "add" else "updated" if last == "update" else ""
+    done = {"add": "created", "update": "updated"}.get(_last_word(method), "")
     return Writing(prepare, partial(_call_each, done=done), parallel=parallel, most=MOST_COMMANDS if together else 1)
 
 
@@ -179,7 +184,6 @@ def as_row(
     version: Literal[2, 3] = 2,
     *,
     together: bool = True,
-    identity: Hashable = None,
 ) -> Row | Outcome:
     """What comes from a source, as a row that can be sent; the outcome of one that can not."""
     error: Bitrix24Error
@@ -198,7 +202,18 @@ def as_row(
         if not _holds_file(params):
             return Outcome(params, error=error, index=index)
         text = ""
-    return Row(index, params, call, text, identity)
+    return Row(index, params, call, text, _element(method, params))
+
+
+def _element(method: str, params: Mapping[str, Any]) -> Hashable:
+    """The element that a row changes; None if it names none."""
+    if _last_word(method) not in _CHANGES or not any(name in params for name in _ELEMENT):
+        return None
+    return tuple((name, str(params[name])) for name in (*_ELEMENT, *_AMONG) if name in params)
+
+
+def _last_word(method: str) -> str:
+    return method.lower().rsplit(".", 1)[-1]
 
 
 def _holds_file(value: Any) -> bool:
@@ -291,9 +306,12 @@ class Writing(Work[Outcome]):
     :param write: writes the rows of a lane; their outcomes by index.
     :param parallel: lanes at once, from 1 to 40.
     :param most: rows of a lane.
+    :param several: whether rows of one identity may be in one lane, because ``write`` keeps their order.
     """
 
-    def __init__(self, prepare: Prepare, write: Write, *, parallel: int, most: int = MOST_COMMANDS) -> None:
+    def __init__(
+        self, prepare: Prepare, write: Write, *, parallel: int, most: int = MOST_COMMANDS, several: bool = False
+    ) -> None:
         if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= MOST_LANES:
             raise ConfigurationError(
                 f"parallel is {parallel!r}", advice=f"It is how many requests are under way at once, 1 to {MOST_LANES}."
@@ -302,6 +320,7 @@ class Writing(Work[Outcome]):
         self._prepare = prepare
         self._write = write
         self._most = self._size = most
+        self._several = several
         self._taken = self._given = 0
         self._exhausted = False
         # By index: rows that were not begun, and outcomes that wait for those of rows before them.
@@ -358,16 +377,21 @@ class Writing(Work[Outcome]):
             # A full one, when outcomes have been given out.
             return None
         rows: list[Row] = []
+        identities: set[Hashable] = set()
         length = 0
         while self._queue and len(rows) < self._size:
             row = self._queue[0]
             length += len(row.text)
-            if (rows and length > _MOST_TEXT) or (row.identity is not None and row.identity in self._open):
+            if row.identity in self._open or (row.identity in identities and not self._several):
+                break
+            if rows and length > _MOST_TEXT:
                 break
             rows.append(self._queue.popleft())
+            if row.identity is not None:
+                identities.add(row.identity)
         if not rows:
             return None
-        self._open.update(row.identity for row in rows if row.identity is not None)
+        self._open |= identities
         self._lanes += 1
         chunk = Chunk(rows)
         return Lane(partial(self._write, chunk), chunk)

@@ -204,6 +204,32 @@ def test_no_more_rows_are_held_than_go_into_the_lanes_and_one_more(parallel: int
     assert portal.requests <= 6_000 / 50 + 10
 
 
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(1, 70), max_size=200),
+    st.integers(1, 4),
+    st.dictionaries(st.integers(0, 12), st.sampled_from(REFUSALS), max_size=3),
+    st.data(),
+)
+def test_of_the_rows_that_change_one_element_the_last_one_stands(
+    ids: list[int], parallel: int, faults: dict[int, str], data: st.DataObject
+) -> None:
+    by = peer()
+    assert isinstance(by.clock, FakeClock)
+    portal = StoringPortal(by.clock, faults)
+    portal.elements = {number: {"id": number, "title": "old"} for number in range(1, 71)}
+    rows = [{"id": number, "fields": {"title": f"{place}"}} for place, number in enumerate(ids)]
+
+    def which(lanes: int) -> int:
+        return data.draw(st.integers(0, lanes - 1)) if lanes > 1 else 0
+
+    outcomes, error = carried_out(writing("crm.item.update", parallel=parallel), rows, portal, by, which)
+    assert error is None
+    assert all(outcome.updated and outcome.id == outcome.params["id"] for outcome in outcomes)
+    for number, title in {number: f"{place}" for place, number in enumerate(ids)}.items():
+        assert portal.elements[number]["title"] == title
+
+
 TEXTS = ["$result[0]", "$result[0][item][id]", "a $RESULT[1] b", "$result", "{$result[0]}"]
 
 
