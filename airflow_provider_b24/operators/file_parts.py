@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_b24.crm.row_files import Column, RowFile, further_columns, row_file
+from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -50,6 +51,7 @@ class FileParts:
         self._format = format_
         self._columns = [Column(*one) for one in kept["columns"]] if kept else list(columns)
         self._parts: list[list[Any]] = [list(part) for part in kept["parts"]] if kept else []
+        self._kept_format = kept["format"] if kept else format_
         self._rows_per_file = rows_per_file
         self._kinds = kinds
         self._fs: Any = path.fs
@@ -62,6 +64,12 @@ class FileParts:
 
     def __enter__(self) -> Self:
         self._fs.invalidate_cache()
+        path = str(self._path.path)
+        if self._has_folders and (self._fs.isfile(path) if self._rows_per_file else self._fs.isdir(path)):
+            raise ConfigurationError(
+                f"{self._path} is a {'file' if self._rows_per_file else 'folder'}",
+                advice="The path is that of a folder with rows_per_file, and otherwise of a file: remove it, or name another.",
+            )
         ours = {name for name, *_ in self._parts}
         for left in self._there(self._folder):
             if left not in ours:
@@ -83,6 +91,8 @@ class FileParts:
     def lost(self) -> str:
         """Why it can not be gone on with what an earlier try has kept; empty if it can."""
         self._fs.invalidate_cache()
+        if self._kept_format != self._format:
+            return f"the format was {self._kept_format}"
         there = self._there(self._folder)
         missing = [name for name, *_ in self._parts if name not in there]
         return f"{self._folder}/{missing[0]} is not there any more" if missing else ""
@@ -113,6 +123,7 @@ class FileParts:
         return {
             "columns": [[column.name, column.kind, column.multiple] for column in self._columns],
             "parts": [list(part) for part in self._parts],
+            "format": self._format,
         }
 
     def finish(self) -> dict[str, Any]:
@@ -175,8 +186,12 @@ class FileParts:
             return [str(one).rstrip("/").rpartition("/")[2] for one in self._fs.ls(folder, detail=False)]
         return []
 
+    @property
+    def _has_folders(self) -> bool:
+        return self._path.protocol not in _FLAT
+
     def _make_folder(self, folder: str) -> None:
-        if self._path.protocol not in _FLAT:
+        if self._has_folders:
             self._fs.makedirs(folder, exist_ok=True)
 
     def _tell(self, targets: Sequence[ObjectStoragePath]) -> None:

@@ -271,11 +271,12 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             # Where a list can not be read from a key on, a later try begins anew.
             if not safe or after is None:
                 return
+            if after != load.after:
+                # An hour in all is for those who come no further.
+                self._deferred_since = None
             load.rows, load.after, load.kept = rows, after, target.kept()
             progress.update(asdict(load))
             _state(context, "set", dict(progress))
-            # An hour in all is for those who come no further.
-            self._deferred_since = None
 
         pages = self._pages(hook, load)
         with closing(pages):

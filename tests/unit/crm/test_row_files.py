@@ -205,11 +205,9 @@ def test_row_groups_are_of_a_bearable_size():
     rows = [{"id": number, "title": "x" * 100} for number in range(5000)]
     data = written("parquet", COLUMNS[:2], *[rows] * 45)
     file = parquet.ParquetFile(io.BytesIO(data))
-    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [
-        100_000,
-        100_000,
-        25_000,
-    ]
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert sum(sizes) == 225_000
+    assert 2 <= len(sizes) <= 5
 
 
 @pytest.mark.parametrize(

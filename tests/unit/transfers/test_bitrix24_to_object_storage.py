@@ -111,9 +111,6 @@ def test_parquet_has_the_portals_fields(portal, lake):
     assert [kinds[name] for name in ("id", "title", "opportunity", "opened", "begindate", "updatedTime")] == [
         "int64", "string", "double", "bool", "date32[day]", "timestamp[us, tz=UTC]",
     ]  # fmt: skip
-    # What it sends beside its fields.
-    assert kinds["entityTypeId"] == "string"
-    assert table.column("entityTypeId").to_pylist() == ["2"] * 230
     assert table.column("opportunity").to_pylist() == [row["opportunity"] for row in deals(portal).values()]
 
 
@@ -262,6 +259,26 @@ def test_a_later_try_does_not_read_again_what_is_safe(portal, lake, small_parts)
     portal.calls.clear()
     assert load(path).execute(run_of(store=store))["rows"] == 230
     assert ids_of(path) == sorted(deals(portal))
+
+
+def test_parts_of_another_format_are_of_no_use(portal, lake, death):
+    store = Store()
+    death.at = 8
+    with pytest.raises(Killed):
+        load(lake / "deals", format="csv").execute(run_of(store=store))
+    death.at = None
+    load(lake / "deals", format="jsonl").execute(run_of(store=store))
+    assert (lake / "deals").rename(lake / "deals.jsonl")
+    assert ids_of(lake / "deals.jsonl") == sorted(deals(portal))
+
+
+@pytest.mark.parametrize("several", [None, 100])
+def test_a_folder_is_no_file(portal, lake, several):
+    path = lake / "deals.csv"
+    path.mkdir() if several is None else path.touch()
+    with pytest.raises(AirflowFailException, match=f"is a {'folder' if several is None else 'file'}"):
+        load(path, rows_per_file=several).execute(run_of())
+    assert path.is_dir() is (several is None)
 
 
 def test_the_slot_is_given_back_on_the_way(portal, lake, small_parts, meanwhile):
