@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ FOLDER = Path(__file__).parents[2] / "example_dags"
 FILES = sorted(FOLDER.glob("*.py"))
 CHAT = "chat2935"
 DEALS = 230
+GONE = 999_999
+WAREHOUSE, LAKE = "warehouse.db", "lake"
 
 # One process for all of them: most of the time goes into starting Airflow.
 RUN = """
@@ -30,7 +34,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk._shared.providers_discovery import HookInfo
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 ProvidersManagerTaskRuntime().hooks["sqlite3"] = HookInfo(
-    "tests.contract.script.Sqlite", "sqlite3_conn_id", "test", "SQLite", "sqlite3", False, []
+    "tests.databases.SqliteHook", "sqlite3_conn_id", "test", "SQLite", "sqlite3", False, []
 )
 bag = DagBag(sys.argv[1])
 states = {dag_id: str(dag.test().state) for dag_id, dag in sorted(bag.dags.items())}
@@ -77,8 +81,8 @@ print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     assert not {"requests", "urllib3", "httpx", "fastapi", "uvicorn"} & set(loaded)
 
 
-def run_all(place: Place) -> tuple[dict[str, str], FakePortal]:
-    """The final state of each DAG's run, and the portal on which they ran, one after the other."""
+def run_all(place: Place) -> tuple[dict[str, str], FakePortal, Path]:
+    """The final state of each DAG's run, the portal on which they ran, one after the other, and the folder."""
     with FakePortal(seed_deals=DEALS) as portal:
         environment = {
             **place.environ,
@@ -86,11 +90,19 @@ def run_all(place: Place) -> tuple[dict[str, str], FakePortal]:
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER),
             "AIRFLOW_CONN_BITRIX24_DEFAULT": json.dumps(portal.connection()),
-            "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite3"}),
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite3", "host": str(place.folder / WAREHOUSE)}),
+            "AIRFLOW_VAR_LAKE": f"file://{place.folder}/{LAKE}",
         }
+        with closing(sqlite3.connect(place.folder / WAREHOUSE)) as warehouse, warehouse:
+            warehouse.execute("CREATE TABLE scores (deal_id, probability, run_date)")
+            # The last one is of a deal that is gone.
+            scores = [(number, number % 101, "2026-01-01") for number in range(1, DEALS + 1)] + [
+                (GONE, 7, "2026-01-01")
+            ]
+            warehouse.executemany("INSERT INTO scores VALUES (?, ?, ?)", scores)
         place.run(sys.executable, "-m", "airflow", "db", "migrate", env=environment)
         printed = place.run(sys.executable, "-c", RUN, FOLDER, env=environment)
-    return json.loads(printed.splitlines()[-1]), portal
+    return json.loads(printed.splitlines()[-1]), portal, place.folder
 
 
 runs = pytest.mark.early(of=run_all)
@@ -98,14 +110,14 @@ runs = pytest.mark.early(of=run_all)
 
 @runs
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_runs(early: tuple[dict[str, str], FakePortal], file: Path) -> None:
-    states, _ = early
+def test_runs(early: tuple[dict[str, str], FakePortal, Path], file: Path) -> None:
+    states, _, _ = early
     assert states[file.stem] == "success"
 
 
 @runs
-def test_files_are_there(early: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = early
+def test_files_are_there(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    _, portal, _ = early
     terms, table, stages, sold = portal.messages("chat2939")
     assert (terms.text, [file["name"] for file in terms.files]) == ("The [b]terms[/b]", ["terms.txt"])
     assert table.params["ATTACH"]
@@ -115,8 +127,39 @@ def test_files_are_there(early: tuple[dict[str, str], FakePortal]) -> None:
 
 
 @runs
-def test_weekly_report_adds_up(early: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = early
+def test_deals_are_in_the_table_and_in_the_file(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    from pyarrow import parquet
+
+    _, portal, folder = early
+    # any_method has run before, and added one.
+    titles = [row["title"] for row in portal.company.crm.tables[2].rows.values()]
+    assert len(titles) == DEALS + 1
+    with closing(sqlite3.connect(folder / WAREHOUSE)) as warehouse:
+        assert [title for (title,) in warehouse.execute("SELECT title FROM deals ORDER BY id")] == titles
+    for name in ("deals", "deal_ids"):
+        (file,) = (folder / LAKE / name).iterdir()
+        assert parquet.read_table(file).num_rows == DEALS + 1
+
+
+@runs
+def test_scores_are_in_the_portal_and_that_of_no_deal_is_in_the_file(
+    early: tuple[dict[str, str], FakePortal, Path],
+) -> None:
+    _, portal, folder = early
+    rows: list[dict[str, Any]] = list(portal.company.crm.tables[2].rows.values())
+    assert [row["probability"] for row in rows[:DEALS]] == [number % 101 for number in range(1, DEALS + 1)]
+    (file,) = (folder / LAKE / "rejects").iterdir()
+    assert json.loads(file.read_text()) == {
+        "number": DEALS + 1,
+        "row": {"deal_id": GONE, "probability": 7},
+        "code": "NOT_FOUND",
+        "description": "Item is not found",
+    }
+
+
+@runs
+def test_weekly_report_adds_up(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    _, portal, _ = early
     rows: list[dict[str, Any]] = list(portal.company.crm.tables[2].rows.values())[:DEALS]
     numbers = Counter(row["stageId"] for row in rows)
     amounts: defaultdict[str, float] = defaultdict(float)
@@ -134,8 +177,8 @@ def test_weekly_report_adds_up(early: tuple[dict[str, str], FakePortal]) -> None
 
 
 @runs
-def test_typing_goes_before_each_message_of_those_that_type(early: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = early
+def test_typing_goes_before_each_message_of_those_that_type(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    _, portal, _ = early
     history = [(time, duration is not None) for time, _, duration in portal.chat(CHAT).history]
     order = "".join("t" if typing else "M" for _, typing in sorted(history))
     # any_method posts without, and living_message does twice; typing_beside_tasks, which can watch nothing in
@@ -144,8 +187,8 @@ def test_typing_goes_before_each_message_of_those_that_type(early: tuple[dict[st
 
 
 @runs
-def test_living_message_is_one_message_and_an_answer(early: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = early
+def test_living_message_is_one_message_and_an_answer(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    _, portal, _ = early
     (message,) = (one for one in portal.messages(CHAT) if "[b]living_message[/b]" in one.text)
     assert message.text.startswith("✅ [b]living_message[/b] is done in ")
     (answer,) = (call for call in portal.calls if call.params.get("REPLY_ID") == message.id)
@@ -155,8 +198,8 @@ def test_living_message_is_one_message_and_an_answer(early: tuple[dict[str, str]
 
 
 @runs
-def test_message_thread_is_one(early: tuple[dict[str, str], FakePortal]) -> None:
-    _, portal = early
+def test_message_thread_is_one(early: tuple[dict[str, str], FakePortal, Path]) -> None:
+    _, portal, _ = early
     first, protocol, file = portal.messages("sg17")
     assert first.text.endswith("is [B]done[/B]")
     assert first.reactions == {"like": [1]}
