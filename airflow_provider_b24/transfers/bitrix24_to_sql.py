@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from airflow_provider_b24.crm.row_files import check_kinds
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.database import check_conn_id, database_hook
 from airflow_provider_b24.hooks.sql_columns import COLUMN_NAMES, ColumnNames
@@ -44,6 +45,8 @@ class Bitrix24ToSqlOperator(LoadsList):
     :param column_names: ``snake`` (default): ``assignedById`` and ``ASSIGNED_BY_ID`` go to ``assigned_by_id``, so that
         nobody has to quote them; ``portal``: as the portal writes them.
     :param columns: the names of columns, by field, that are to be others.
+    :param kinds: of fields whose columns are to be another than what the portal says: ``{"ufCrmBudget": "string"}``;
+        see :class:`~.crm.fields.Field`. Of columns that are there already, their types in the database count.
     :param key: the field of the id, by which rows are found again. Default: the one that the method's rows have,
         as far as the vendor documents it.
     :param deleted: what becomes of rows that are found to be gone from the portal: ``delete`` (default); ``mark``,
@@ -81,6 +84,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         add_columns: bool | None = None,
         column_names: ColumnNames = "snake",
         columns: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None,
         key: str | None = None,
         deleted: Deleted = "delete",
         detect_deleted: bool = False,
@@ -97,6 +101,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         self.add_columns = add_columns
         self.column_names = column_names
         self.columns = columns
+        self.kinds = kinds
         self.key = key
         self.deleted = deleted
         self.detect_deleted = detect_deleted
@@ -118,6 +123,7 @@ class Bitrix24ToSqlOperator(LoadsList):
             isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
         ):
             raise ConfigurationError(f"columns is {columns!r}", advice="Give names of columns by names of fields.")
+        check_kinds(kinds)
         if is_known(self.method):
             self._key_field()
         if detect_deleted and deleted == "keep":
@@ -161,6 +167,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         # Where nothing is known of them, their values tell it.
         self.typed = bool(fields)
         kinds: dict[str, str] = {name: field.kind for name, field in fields.items()}
+        kinds |= self.kinds or {}
         return kinds | ({self._key_field(): "integer"} if self._in_order() else {})
 
     def _key_field(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -134,6 +136,28 @@ def test_columns_that_appear_in_the_portal(portal, database, meanwhile):
     assert float(database.table("deals")[1]["opportunity"]) == listed(portal)[1]["opportunity"]
 
 
+MADE = {
+    "money": ("UF_CRM_PRICE", "1234.50|EUR", {"uf_crm_price": Decimal("1234.50"), "uf_crm_price_currency": "EUR"}),
+    "money without a currency": ("UF_CRM_PRICE", "", {"uf_crm_price": None, "uf_crm_price_currency": None}),
+    "date": ("UF_CRM_DAY", "2026-03-01", {"uf_crm_day": dt.date(2026, 3, 1)}),
+    "boolean": ("UF_CRM_FLAG", "Y", {"uf_crm_flag": True}),
+    "string": ("UF_CRM_WORDS", ["a", "б\0"], {"uf_crm_words": ["a", "б\ufffd"]}),
+    "integer": ("UF_CRM_NUMBER", "17", {"uf_crm_number": "17"}),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_fields_that_the_company_has_made(portal, warehouse, name):
+    field, value, expected = MADE[name]
+    made = portal.add_field(field, name.partition(" ")[0], multiple=isinstance(value, list))
+    with portal.company.lock:
+        added = portal.company.crm.add(2, {"title": "x", made: value}, 1)
+    select = {**DEALS, "select": ["id", made], "filter": {"id": added["id"]}}
+    load("run", params=select, kinds={"ufCrmNumber": "string"})
+    (row,) = warehouse.table("deals").values()
+    assert row == {"id": added["id"], **expected}
+
+
 def test_columns_may_have_other_names(portal, warehouse):
     select = {**DEALS, "select": ["id", "title", "assignedById"]}
     load("first", params=select, column_names="portal", columns={"title": "Название"})
@@ -225,6 +249,7 @@ WRONG = {
     "columns": (["id"], "columns is "),
     "deleted": ("drop", "deleted is 'drop'"),
     "detect_deleted": (None, "detect_deleted is None"),
+    "kinds": ({"title": "varchar"}, "kinds"),
     "misfits": (None, "misfits is None"),
     "chunk": (0, "chunk is 0"),
 }
