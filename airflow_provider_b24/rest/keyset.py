@@ -79,7 +79,8 @@ class Keyset:
         """What asks for the ids of the page at the other end of the list."""
         params = self._sorted(not self._descending)
         if self.known.select is not None:
-            params[parameter(params, self.known.select) or self.known.select] = [self.known.filter_key]
+            needed = [self.known.filter_key, *self.known.selected]
+            params[parameter(params, self.known.select) or self.known.select] = needed
         named = {f"{sign}{self.known.filter_key}": value for sign, value in self._bounds(self.start, None)}
         return self._of(self._page(params, {**self._filter, **named}))
 

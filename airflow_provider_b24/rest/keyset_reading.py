@@ -20,21 +20,19 @@ from typing import Any
 from airflow_provider_b24.rest.chains import Answer, Chain, converse_chains
 from airflow_provider_b24.rest.errors import (
     Bitrix24Error,
-    ConfigurationError,
     IncompleteReplyError,
     LimitError,
     NotFoundError,
     OutcomeUnknownError,
 )
 from airflow_provider_b24.rest.keyset import PAGE, Keyset, rows_of
-from airflow_provider_b24.rest.lanes import Lane, Work
+from airflow_provider_b24.rest.lanes import Lane, Work, check_parallel
 from airflow_provider_b24.rest.pace import Pace
 from airflow_provider_b24.rest.pages import Page, resumable
 from airflow_provider_b24.rest.windows import Density
 
 log = logging.getLogger(__name__)
 
-MOST_LANES = 40
 # Pages that are asked for first, beside the look from the other end: of a whole list, whose pages cost the portal
 # little, and of one with conditions, or where pages behind the last one cost as much as others.
 _FIRST_PAGES, _FEW_FIRST_PAGES = 49, 2
@@ -94,8 +92,7 @@ class KeysetReading(Work[Page]):
     """
 
     def __init__(self, keyset: Keyset, after: int | str | None, parallel: int) -> None:
-        if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= MOST_LANES:
-            raise ConfigurationError(f"parallel is {parallel!r}", advice=f"It is from 1 to {MOST_LANES}.")
+        check_parallel(parallel)
         self._keyset = keyset
         self._after = after
         self._pace = Pace(parallel)

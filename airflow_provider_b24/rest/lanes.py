@@ -10,11 +10,24 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.steps import Step
 
 T = TypeVar("T")
+
+MOST_LANES = 40
+
+
+def check_parallel(parallel: object) -> None:
+    """Refuse what can not be a number of requests under way at once.
+
+    :raises ConfigurationError: saying what can.
+    """
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= MOST_LANES:
+        raise ConfigurationError(
+            f"parallel is {parallel!r}", advice=f"It is how many requests are under way at once, 1 to {MOST_LANES}."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from airflow_provider_b24.rest.rows import identity, says_more, with_id_selected
 UNKNOWN = ListMethod(filter="", order="", select=None, paging="start")
 
 READINGS = 4
-AT_ONCE = 50
+AT_ONCE = 100
 
 
 class _Rereading:
@@ -124,7 +124,7 @@ class OffsetReader(_Rereading):
         self._checking = False
 
     def next_calls(self) -> list[Call]:
-        """The calls of the next pages; as many as are known to be there, 50 at most."""
+        """The calls of the next pages; as many as are known to be there, 100 at most."""
         if self._moved:
             self._begin()
         # The first page alone, and then the last: they tell what those between are held against.

@@ -37,14 +37,13 @@ from airflow_provider_b24.rest.errors import (
     PortalBlockedError,
     RedirectRefusedError,
 )
-from airflow_provider_b24.rest.lanes import Lane, Work
+from airflow_provider_b24.rest.lanes import Lane, Work, check_parallel
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step
 
 K = TypeVar("K", bound=Hashable)
 
-MOST_LANES = 40
 # A web server before a portal takes 1 MB by default; a batch's text is kept below that, in characters.
 _MOST_TEXT = 900_000
 # A portal in the cloud gives a request up after 60 s. One that took longer than the first of these and was lost makes
@@ -312,10 +311,7 @@ class Writing(Work[Outcome]):
     def __init__(
         self, prepare: Prepare, write: Write, *, parallel: int, most: int = MOST_COMMANDS, several: bool = False
     ) -> None:
-        if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= MOST_LANES:
-            raise ConfigurationError(
-                f"parallel is {parallel!r}", advice=f"It is how many requests are under way at once, 1 to {MOST_LANES}."
-            )
+        check_parallel(parallel)
         self.width = parallel
         self._prepare = prepare
         self._write = write

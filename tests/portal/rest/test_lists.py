@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import Webhook
-from airflow_provider_b24.rest.errors import IncompleteReplyError
+from airflow_provider_b24.rest.errors import AccessDeniedError, ConfigurationError, IncompleteReplyError
 from airflow_provider_b24.rest.peer import Peer
-from airflow_provider_b24.testing import FakePortal
+from airflow_provider_b24.testing import FakePortal, Fault
 from airflow_provider_b24.testing.company import Department
 from tests.portal.rest.drivers import Driver, MakeDriver
 from tests.unit.rest.clocks import FakeClock
@@ -51,14 +51,14 @@ FAMILIES = [
         {"entityTypeId": 2, "entityId": 5},
         2,
         lambda number: {"id": number, "created": DAY.format(1 + number % 28), "_of": (2, 5)},
-        (1, 1, 47),
+        (1, 1, 8),
     ),
     Family(
         "lists.element.get",
         LIST,
         2,
         lambda number: {"ID": number, "NAME": "x", "_list": 7, "_code": "rates"},
-        (0, 1, 11),
+        (0, 1, 8),
         "ID",
     ),
     Family(
@@ -164,7 +164,7 @@ def test_departments_by_offset_in_the_order_of_their_ids(portal: FakePortal, cli
             there[number] = Department(number, f"d{number}", 1)
         found = ids(client.rows("department.get"), "ID")
         assert found == sorted(there)
-        first, second, *others = [call.params.get("start", call.params.get("START")) for call in portal.requests]
+        first, second, *others = [call.params.get("START") for call in portal.requests]
         assert (first, second) == (None, 100)
         assert sorted(str(one) for one in others) == ["100", "50", "None"]
     finally:
@@ -205,3 +205,17 @@ def test_a_list_that_never_keeps_still_is_an_error(portal: FakePortal, client: D
     portal.on_call = change
     with pytest.raises(IncompleteReplyError, match="changed while it was read"):
         client.rows(family.method, family.params)
+
+
+def test_a_portal_that_refuses_one_page_of_many(portal: FakePortal, client: Driver) -> None:
+    family = next(one for one in FAMILIES if one.method == "lists.element.get")
+    fill(portal, family, 450)
+    portal.faults.add(Fault("error", method=family.method, in_batch=True, skip=1, code="ACCESS_DENIED", status=403))
+    with pytest.raises(AccessDeniedError):
+        client.rows(family.method, family.params)
+
+
+@pytest.mark.parametrize("parallel", [0, 41, True])
+def test_how_many_requests_there_may_be_at_once(client: Driver, parallel: Any) -> None:
+    with pytest.raises(ConfigurationError, match="parallel is"):
+        client.rows("crm.status.list", parallel=parallel)

@@ -76,15 +76,15 @@ def test_it_is_sorted_by_id_where_that_is_possible_and_the_caller_wants_no_other
 
 
 def test_pages_that_are_known_to_be_there_are_asked_for_at_once() -> None:
-    listing = Listing([*range(1, 3001)])
+    listing = Listing([*range(1, 6001)])
     reader = reader_for(COMMENTS, WHOSE)
     sizes, rows = [], []
     while calls := reader.next_calls():
         sizes.append(len(calls))
         for reply in [listing(call) for call in calls]:
             rows += reader.feed(reply)
-    assert sizes == [1, 1, 50, 8, 2]
-    assert ids_of(rows) == [*range(1, 3001)]
+    assert sizes == [1, 1, 100, 18, 2]
+    assert ids_of(rows) == [*range(1, 6001)]
 
 
 @pytest.mark.parametrize("after_call", [1, 2, 3])
