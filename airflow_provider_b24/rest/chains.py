@@ -97,6 +97,7 @@ def _batch(
         call = keyset.look()
         commands["look"] = command(call.method, call.params)
     names: list[list[str]] = []
+    reference = _reference(keyset)
     for number, chain in enumerate(chains):
         # One letter, and the page's number: references are most of the request's text.
         names.append(
@@ -105,7 +106,7 @@ def _batch(
         low: int | str | None = chain.low
         for name in names[-1]:
             commands[name] = keyset.command(low, chain.high)
-            low = _reference(keyset, name)
+            low = reference.format(name)
     answer.commands = len(commands)
     # Where a chain ends is no failure that others should stop at.
     request = {"halt": int(len(chains) == 1), "cmd": commands}
@@ -121,10 +122,10 @@ def _batch(
     yield from _learn(peer, keyset.method, outcomes, times)
 
 
-def _reference(keyset: Keyset, name: str) -> str:
-    """What stands for the id of the last row of a full page."""
-    path = [name, keyset.known.rows, str(PAGE - 1), keyset.known.key]
-    return quote("$result" + "".join(f"[{step}]" for step in path if step), safe="")
+def _reference(keyset: Keyset) -> str:
+    """What stands for the id of the last row of a full page, with a gap for the page's name."""
+    path = "".join(f"[{step}]" for step in (keyset.known.rows, str(PAGE - 1), keyset.known.key) if step)
+    return f"{quote('$result[', safe='')}{{}}{quote(']' + path, safe='')}"
 
 
 def _error(peer: Peer, method: str, value: Any) -> Bitrix24Error:

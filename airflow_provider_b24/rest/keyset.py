@@ -59,7 +59,10 @@ class Keyset:
             # What all commands begin with is encoded once.
             text = command(method, self._page(self._sorted(self._descending), self._filter))
             self._text = f"{text}&" if "?" in text else f"{text}?"
-            self._name = f"{quote(known.filter)}[{{}}{quote(known.filter_key)}]={{}}"
+            self._names = {
+                sign: f"{quote(known.filter)}[{quote(sign)}{quote(known.filter_key)}]="
+                for sign in (self._from, self._to)
+            }
 
     def call(self, low: int | None, high: int | None = None) -> Call:
         """What asks for the first page behind a position.
@@ -76,20 +79,16 @@ class Keyset:
         return self._of(self._page(self._sorted(self._descending), {**self._filter, **named}))
 
     def look(self) -> Call:
-        """What asks for the ids of the page at the other end of the list."""
-        params = self._sorted(not self._descending)
-        if self.known.select is not None:
-            needed = [self.known.filter_key, *self.known.selected]
-            params[parameter(params, self.known.select) or self.known.select] = needed
+        """What asks for the page at the other end of the list, in the other direction."""
         named = {f"{sign}{self.known.filter_key}": value for sign, value in self._bounds(self.start, None)}
-        return self._of(self._page(params, {**self._filter, **named}))
+        return self._of(self._page(self._sorted(not self._descending), {**self._filter, **named}))
 
     def command(self, low: int | str | None, high: int | None) -> str:
         """What :meth:`call` gives, as a command of a batch.
 
         :param low: a position, or percent-encoded what stands for an id.
         """
-        return self._text + "&".join(self._name.format(quote(sign), value) for sign, value in self._bounds(low, high))
+        return self._text + "&".join(f"{self._names[sign]}{value}" for sign, value in self._bounds(low, high))
 
     def positions(self, rows: Sequence[Any]) -> list[int]:
         """Where these rows stand in the order.

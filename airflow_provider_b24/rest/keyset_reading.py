@@ -99,6 +99,8 @@ class KeysetReading(Work[Page]):
         self.width = parallel
         self._pieces = [_Piece(keyset.start, None)]
         self._looked = False
+        # The position of the first row of the page at the other end: all from there on is known.
+        self._last = 0
         self._alone = not keyset.known.batch
         # Whether a reference to the page before leads to its last row: None until one has, or several have not.
         self._chained: bool | None = None
@@ -222,10 +224,9 @@ class KeysetReading(Work[Page]):
             piece.high = cut
             pages = most
         else:
-            pages = min(most, density.pages(piece.high - piece.low, density.overlap(most)))
-        last = self._pieces[-1].high
-        assert last is not None
-        high = min(piece.high + density.overlap(pages), last)
+            overlap = min(density.overlap(most), self._last - piece.high)
+            pages = min(most, density.pages(piece.high - piece.low, overlap))
+        high = min(piece.high + density.overlap(pages), self._last)
         return Chain(piece.low, high, _bounded(pages, piece.low, high))
 
     # ---- what has come
@@ -239,13 +240,18 @@ class KeysetReading(Work[Page]):
                 self._fail(piece, error, answer.tries, at_once=error.permanent)
             return False
         try:
-            positions = self._positions(answer.look)[1]
+            rows, positions = self._positions(answer.look)
         except IncompleteReplyError as error:
             piece.error = error
             return False
         self._looked = True
         if positions and all(map(gt, positions, positions[1:])) and (piece.low is None or positions[-1] > piece.low):
-            piece.high = positions[0]
+            # What was looked at is the last piece, and read by that.
+            self._last = positions[-1]
+            piece.high = self._last - 1
+            end = _Piece(positions[0], positions[0], over=True)
+            end.pages.append(Page(rows[::-1], self._keyset.id_at(positions[0])))
+            self._pieces.append(end)
         elif positions:
             log.info("%s does not sort in the other direction: it is read page by page.", self._keyset.method)
         return True

@@ -97,14 +97,15 @@ def test_every_row_once_in_order(method: str, order: str, ids: Iterable[int]) ->
 
 @pytest.mark.parametrize(
     ("ids", "most"),
-    [(range(1, 100_001), 41), (gaps(100_000, 0.1), 42), (gaps(100_000, 0.001), 42), (gaps(100_000, 0.9), 47)],
+    [(range(1, 100_001), 41), (gaps(100_000, 0.1), 43), (gaps(100_000, 0.001), 42), (gaps(100_000, 0.9), 47)],
     ids=["no gap", "one in ten missing", "one in a thousand missing", "nine in ten missing"],
 )
 @EITHER
 def test_a_request_brings_nearly_2500_rows(method: str, ids: Iterable[int], most: int) -> None:
     portal = ListPortal(ids)
     assert read(Reader(portal), method) == list(ids)
-    assert portal.requests <= most
+    # What is looked at first brings rows as well; where pages behind the last one cost nothing, so does all beside it.
+    assert portal.requests <= most - (method == "crm.item.list")
 
 
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 2449])
