@@ -210,7 +210,7 @@ def test_a_list_that_never_keeps_still_is_an_error(portal: FakePortal, client: D
 def test_a_portal_that_refuses_one_page_of_many(portal: FakePortal, client: Driver) -> None:
     family = next(one for one in FAMILIES if one.method == "lists.element.get")
     fill(portal, family, 450)
-    portal.faults.add(Fault("error", method=family.method, in_batch=True, skip=1, code="ACCESS_DENIED", status=403))
+    portal.faults.add(Fault("error", method=family.method, in_batch=True, times=None, code="ACCESS_DENIED", status=403))
     with pytest.raises(AccessDeniedError):
         client.rows(family.method, family.params)
 
