@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_b24.hooks.calls import RestCalls
+from airflow_provider_b24.hooks.progress import Progress, aprogress, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
 
     from airflow_provider_b24.rest.writing import Outcome, Writing
 
@@ -51,7 +52,7 @@ class WritingCalls(RestCalls):
         :raises Bitrix24Error: the error that would befall all other rows; see above.
         """
         work = _work(method, key, parallel, version)
-        return self._noted(method, self.get_conn().stream(work, work.source(rows)))
+        return self._written(method, self.get_conn().stream(work, work.source(rows)))
 
     async def acall_many(
         self,
@@ -65,15 +66,21 @@ class WritingCalls(RestCalls):
         """Like :meth:`call_many`; rows may come from an asynchronous source, too."""
         work = _work(method, key, parallel, version)
         client = await self.aget_conn()
-        async for outcome in client.stream(work, work.asource(rows)):
-            self._note_written(method, outcome)
-            yield outcome
-
-    def _noted(self, method: str, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        with closing(cast("Generator[Outcome, None, None]", outcomes)) as found:
-            for outcome in found:
+        stream = cast("AsyncGenerator[Outcome, None]", client.stream(work, work.asource(rows)))
+        async with aclosing(stream), aclosing(aprogress(stream, self._writing_told(method))) as outcomes:
+            async for outcome in outcomes:
                 self._note_written(method, outcome)
                 yield outcome
+
+    def _written(self, method: str, stream: Iterator[Outcome]) -> Iterator[Outcome]:
+        lasting = cast("Generator[Outcome, None, None]", stream)
+        with closing(lasting), closing(progress(lasting, self._writing_told(method))) as outcomes:
+            for outcome in outcomes:
+                self._note_written(method, outcome)
+                yield outcome
+
+    def _writing_told(self, method: str) -> Progress:
+        return Progress(f"Writing {method}", self.log, clock=self._clock)
 
     def _note_written(self, method: str, outcome: Outcome) -> None:
         """Tell Airflow's lineage what is written; it stands in the rows, and all are alike."""

@@ -258,14 +258,11 @@ class _Task:
         return counts
 
     def _outcomes(self) -> Iterator[Outcome]:
-        from airflow_provider_b24.hooks.progress import Progress, progress
-
         operator = self._operator
         with closing(operator.records()) as records:
-            outcomes = self._hook.call_many(
+            yield from self._hook.call_many(
                 operator.method, self._rows(records), key=operator.key, parallel=operator.parallel
             )
-            yield from progress(outcomes, Progress(f"Writing {operator.method}", operator.log))
 
     def _rows(self, records: Iterable[Record]) -> Iterator[Mapping[str, Any]]:
         """The parameters of each call that is to be made."""
@@ -295,18 +292,19 @@ class _Task:
 
     def _take(self, number: int, record: Record, outcome: Outcome) -> None:
         """Note what has become of a row."""
-        written = self._written
-        if outcome.ok:
+        from airflow_provider_b24.rest.writing import befalls_all
+
+        written, error = self._written, outcome.error
+        if error is None:
             what = "created" if outcome.created else "updated" if outcome.updated else "ok"
             written.became(number, what)
             # An hour in all is for those who come no further.
             self._operator._deferred_since = None
-        elif outcome.retryable or (outcome.unknown and self.repeatable):
-            self._failure = self._failure or outcome.error
+        elif outcome.retryable or befalls_all(error) or (outcome.unknown and self.repeatable):
+            self._failure = self._failure or error
             written.became(number, "again")
         else:
-            assert outcome.error is not None
-            self._reject(number, record, outcome.error, "unknown" if outcome.unknown else "rejected")
+            self._reject(number, record, error, "unknown" if outcome.unknown else "rejected")
 
     def _reject(self, number: int, record: Record, error: Bitrix24Error, what: str) -> None:
         if self._told < _TOLD:

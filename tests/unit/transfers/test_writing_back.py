@@ -267,7 +267,7 @@ class TestRejects:
 
     def test_a_share_stops_what_is_hopeless(self, portal, database):
         scores(database, 2000)
-        with pytest.raises(AirflowFailException, match=r"1,000 of 1,000 rows were rejected.*nothing behind row 1,000"):
+        with pytest.raises(AirflowFailException, match=r"(1,\d+) of \1 rows were rejected.*nothing behind row \1 was"):
             sql(self.query(*range(1, 2000)), method="crm.item.add", max_rejected=0.5).execute(run_of())
 
     @pytest.mark.parametrize(
@@ -439,6 +439,25 @@ def test_a_portal_that_is_away_is_gone_on_with(portal, database):
     portal.faults.clear()
     assert operator.execute(run_of(store=store))["created"] == 400
     assert titles(portal) == dict.fromkeys((f"deal {number}" for number in range(1, 401)), 1)
+
+
+@pytest.mark.parametrize("key", [None, "originId"], ids=["add", "upsert"])
+def test_a_credential_that_is_gone_rejects_no_rows(portal, database, tmp_path, key):
+    scores(database, 400)
+    path = tmp_path / "rejects.jsonl"
+    gone = Fault("error", "batch", times=None, skip=4, code="insufficient_scope", status=403)
+    portal.faults.add(gone)
+    store, operator = Store(), sql(NEW, method="crm.item.add", key=key, rejects_path=str(path), parallel=2)
+    with pytest.raises(AirflowFailException, match="insufficient_scope"):
+        operator.execute(run_of(store=store))
+    assert 0 < len(deals(portal)) < 400
+    portal.faults.clear()
+    context = run_of(store=store)
+    context["ti"].max_tries = 5
+    result = operator.execute(context)
+    assert (result["rows"], result["rejected"]) == (400, 0)
+    assert titles(portal) == dict.fromkeys((f"deal {number}" for number in range(1, 401)), 1)
+    assert not path.exists()
 
 
 def test_a_cleared_task_that_has_succeeded_begins_anew_and_a_killed_one_does_not(portal, database):
