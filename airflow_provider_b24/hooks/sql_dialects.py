@@ -44,15 +44,18 @@ class Dialect:
     def type_of(self, kind: str, *, key: bool = False) -> str:
         """The type of a column for a kind of values."""
         import sqlalchemy
+        from sqlalchemy.dialects import mssql, mysql
 
         kinds: dict[str, Any] = {
             "integer": sqlalchemy.BigInteger(),
             "number": sqlalchemy.Float(53),
             "boolean": sqlalchemy.Boolean(),
-            "date": sqlalchemy.Date(),
-            "datetime": sqlalchemy.DateTime(),
+            "date": sqlalchemy.DATE(),
+            "datetime": sqlalchemy.DateTime().with_variant(mssql.DATETIME2(), "mssql"),  # type: ignore[no-untyped-call]
         }
-        text = sqlalchemy.String(255) if key else sqlalchemy.Text()
+        # Plain text is of one alphabet in SQL Server, and short in MySQL.
+        text: Any = sqlalchemy.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+        text = sqlalchemy.Unicode(255) if key else text.with_variant(sqlalchemy.Unicode(), "mssql")
         return str(kinds.get(kind, text).compile(dialect=self._sqlalchemy))
 
     def holds(self, kind: str) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -58,6 +58,7 @@ class Design:
     :ivar create: whether the table is created where it is not there.
     :ivar add: whether columns are added to it for fields that have none.
     :ivar deleted: what becomes of rows that are gone from the portal.
+    :ivar left_out: fields that go into no column.
     :ivar misfits: what becomes of a value that its column can not hold: ``fail``, or ``null``.
     """
 
@@ -70,6 +71,7 @@ class Design:
     add: bool = True
     deleted: Deleted = "delete"
     misfits: Misfits = "fail"
+    left_out: Collection[str] = ()
 
 
 def check_table(value: object) -> None:
@@ -99,7 +101,7 @@ class SqlTable:
         self._holds: dict[str, str] = {}
         # By field, those that were seen in rows.
         self._columns: dict[str, list[Column]] = {}
-        self._left_out: set[str] = set()
+        self._left_out = set(design.left_out)
         self.misfits = 0
 
     def __enter__(self) -> SqlTable:
@@ -163,6 +165,16 @@ class SqlTable:
         """
         self._prepared(())
         return self._in_transaction(lambda cursor: self._gone(cursor, ids, after, upto))
+
+    def tell(self, rows: int) -> None:
+        """Let Airflow's lineage know that so many rows went into the table."""
+        with suppress(ImportError):
+            from airflow.providers.common.sql.hooks.lineage import send_sql_hook_lineage
+
+            columns = [column.name for column in self._prepared(())]
+            names, marks = ", ".join(map(self._dialect.quoted, columns)), ", ".join("?" * len(columns))
+            sql = f"INSERT INTO {self._dialect.name} ({names}) VALUES ({marks})"
+            send_sql_hook_lineage(context=self._hook, sql=sql, row_count=rows)
 
     def _in_transaction(self, work: Callable[[Any], _T]) -> _T:
         self._dialect.begin(self._connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -145,10 +145,19 @@ class Bitrix24ToSqlOperator(LoadsList):
     @contextmanager
     def open_target(self, hook: Bitrix24Hook, load: Load) -> Iterator[_Target]:
         """The table, connected."""
-        with self._open(self._kinds(hook)) as table:
+        fields = self.fields(hook)
+        # Where nothing is known of them, their values tell it.
+        self.typed = bool(fields)
+        kinds: dict[str, str] = {name: field.kind for name, field in fields.items()}
+        kinds |= self.kinds or {}
+        if self._in_order():
+            kinds[self._key_field()] = "integer"
+        # The CRM sends its users' fields twice, under their original names as well.
+        twice = {field.upper_name for field in fields.values()} - fields.keys()
+        with self._open(kinds, twice) as table:
             yield _Target(self, hook, table, load)
 
-    def _open(self, kinds: Mapping[str, str]) -> SqlTable:
+    def _open(self, kinds: Mapping[str, str], left_out: Collection[str] = ()) -> SqlTable:
         design = Design(
             self.table,
             self._key_field(),
@@ -159,16 +168,9 @@ class Bitrix24ToSqlOperator(LoadsList):
             self.create_table if self.add_columns is None else self.add_columns,
             self.deleted,
             self.misfits,
+            left_out,
         )
         return SqlTable(database_hook(self.conn_id, self.hook_params, self.database), design)
-
-    def _kinds(self, hook: Bitrix24Hook) -> dict[str, str]:
-        fields = self.fields(hook)
-        # Where nothing is known of them, their values tell it.
-        self.typed = bool(fields)
-        kinds: dict[str, str] = {name: field.kind for name, field in fields.items()}
-        kinds |= self.kinds or {}
-        return kinds | ({self._key_field(): "integer"} if self._in_order() else {})
 
     def _key_field(self) -> str:
         known = list_method(self.method, self.version)
@@ -246,6 +248,7 @@ class _Target:
                 self._gone += self._table.keep_only(self._seen)
         elif self._operator.detect_deleted:
             self._sweep()
+        self._table.tell(self._changed)
         return {"changed": self._changed, "gone": self._gone, "misfits": self._table.misfits}
 
     def _sweep(self) -> None:

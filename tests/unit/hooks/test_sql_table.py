@@ -5,10 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.sql.hooks import lineage
+from airflow.sdk.lineage import HookLineageCollector
 
+from airflow_provider_b24.hooks.sql_columns import column_name
+from airflow_provider_b24.hooks.sql_dialects import Dialect
 from airflow_provider_b24.hooks.sql_table import Design, SqlTable
 from airflow_provider_b24.rest.errors import ConfigurationError
 from tests.databases import Database, database, warehouse
@@ -308,6 +313,57 @@ def test_types_that_can_not_be_compared(warehouse: Database) -> None:
     (row,) = warehouse.table("deals").values()
     assert row["uf_crm_tags"] == ROW["ufCrm_Tags"]
     assert row["updated_time"] == dt.datetime(2026, 2, 28, 23, 30)
+
+
+def test_lineage_learns_of_the_rows(warehouse: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = HookLineageCollector()
+    monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
+    with table(warehouse) as deals:
+        deals.store([{"id": 1, "title": "x"}])
+        deals.tell(1)
+    (extra,) = collector.collected_assets.extra
+    assert extra.value == {"sql": 'INSERT INTO "deals" ("id", "title") VALUES (?, ?)', "row_count": 1}
+
+
+class Noted:
+    """A cursor that notes what it is to execute."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def execute(self, sql: str) -> None:
+        self.statements.append(sql)
+
+    def executemany(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        self.statements.append(sql)
+
+
+OTHERS = {
+    "mysql": [
+        "CREATE TABLE `crm`.`deals` (`id` BIGINT NOT NULL PRIMARY KEY, `title` LONGTEXT, `opportunity` FLOAT(53), "
+        "`is_new` BOOL, `begindate` DATE, `updated_time` DATETIME, `uf_crm_tags` LONGTEXT)",
+        "ALTER TABLE `crm`.`deals` ADD `x``y` LONGTEXT",
+        "DELETE FROM `crm`.`deals` WHERE `id` = %s",
+        "INSERT INTO `crm`.`deals` (`id`, `title`) VALUES (%s, %s)",
+    ],
+    "mssql": [
+        "CREATE TABLE [crm].[deals] ([id] BIGINT NOT NULL PRIMARY KEY, [title] NVARCHAR(max), [opportunity] FLOAT(53), "
+        "[is_new] BIT, [begindate] DATE, [updated_time] DATETIME2, [uf_crm_tags] NVARCHAR(max))",
+        "ALTER TABLE [crm].[deals] ADD [x`y] NVARCHAR(max)",
+        "DELETE FROM [crm].[deals] WHERE [id] = %s",
+        "INSERT INTO [crm].[deals] ([id], [title]) VALUES (%s, %s)",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_statements_for_other_databases(name: str) -> None:
+    dialect = Dialect(SimpleNamespace(dialect_name=name, placeholder="%s"), ["crm", "deals"])
+    cursor = Noted()
+    dialect.create(cursor, {column_name(field): kind for field, kind in KINDS.items() if field != "assignedById"})
+    dialect.add(cursor, "x`y", "string")
+    dialect.upsert(cursor, ["id", "title"], {}, [(1, "x")])
+    assert cursor.statements == OTHERS[name]
 
 
 def test_rows_may_come_as_dictionaries(warehouse: Database) -> None:
