@@ -19,10 +19,11 @@ from airflow_provider_b24.rest.batch import MOST_COMMANDS, for_one
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, RequestRefusedError
 from airflow_provider_b24.rest.listing import Reader, reader_for
 from airflow_provider_b24.rest.lists import list_method
+from airflow_provider_b24.rest.outcomes import Chunk, Row, id_of
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step
-from airflow_provider_b24.rest.writing import Chunk, Row, carry_out, id_of
+from airflow_provider_b24.rest.writing import carry_out
 
 # A portal cuts a longer text off, and would not find it by what it was.
 _LONGEST = 255

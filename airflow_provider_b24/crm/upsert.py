@@ -23,10 +23,11 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
 )
 from airflow_provider_b24.rest.lists import list_method
+from airflow_provider_b24.rest.outcomes import Chunk, Outcome, Row, as_row
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step, Wait
-from airflow_provider_b24.rest.writing import Chunk, Outcome, Row, Writing, as_row, befalls_all, carry_out
+from airflow_provider_b24.rest.writing import Writing, befalls_all, carry_out
 
 CREATED, UPDATED = "created", "updated"
 # How many ids an error names.

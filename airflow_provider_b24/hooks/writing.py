@@ -12,7 +12,8 @@ from airflow_provider_b24.hooks.progress import Progress, aprogress, progress
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from airflow_provider_b24.rest.writing import Outcome, Writing
+    from airflow_provider_b24.rest.outcomes import Outcome
+    from airflow_provider_b24.rest.writing import Writing
 
 
 class WritingCalls(RestCalls):

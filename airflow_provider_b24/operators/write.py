@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_b24.operators.rejects import Rejects
-    from airflow_provider_b24.rest.writing import Outcome
+    from airflow_provider_b24.rest.outcomes import Outcome
 
 _STATE = "bitrix24/written"
 # So many rows have to be settled before a share of them says anything.

@@ -50,6 +50,8 @@ class Call:
         :class:`~.content.Content` in it is a file, which is sent as base64 in pieces.
     :ivar version: 2 for the classic REST (``/rest/``), 3 for REST 3.0 (``/rest/api/``).
     :ivar priority: who goes first when requests are short.
+    :ivar once: a name for this very call, of up to 255 printable ASCII characters. REST 3.0 carries a call that changes
+        something out once for each name within 24 hours, and answers a second one as the first. REST 2 ignores it.
     :raises ConfigurationError: for a name that is none, or a version there is not.
     """
 
@@ -57,6 +59,7 @@ class Call:
     params: Params = field(default_factory=dict, repr=False)
     version: Literal[2, 3] = 2
     priority: Priority = Priority.WORK
+    once: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -155,7 +158,8 @@ def encode(call: Call, address: Address, proof: Webhook | Tokens) -> Request:
     body, problem = _body(_with_token(call.params, proof))
     if body is None:
         raise _not_json(problem, call.method)
-    return Request("POST", _url(call, address, proof), _HEADERS, body)
+    headers = {**_HEADERS, "Idempotency-Key": call.once} if call.once else _HEADERS
+    return Request("POST", _url(call, address, proof), headers, body)
 
 
 def as_json(params: Params) -> str:

@@ -19,28 +19,27 @@ from collections.abc import (
     Sequence,
 )
 from copy import copy
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from airflow_provider_b24.rest.batch import MOST_COMMANDS, Commands, command, converse_batch, for_one, may_be_batched
-from airflow_provider_b24.rest.content import Content
+from airflow_provider_b24.rest.batch import MOST_COMMANDS, Commands, converse_batch, for_one, may_be_batched
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import (
     AuthenticationError,
     Bitrix24Error,
-    ConfigurationError,
     FileError,
     IncompleteReplyError,
     LimitError,
     NotSentError,
     PortalBlockedError,
     RedirectRefusedError,
+    RequestRefusedError,
 )
 from airflow_provider_b24.rest.lanes import Lane, Work, check_parallel
+from airflow_provider_b24.rest.outcomes import Chunk, Outcome, Row, as_row, last_word
 from airflow_provider_b24.rest.peer import Peer
-from airflow_provider_b24.rest.protocol import Call, Priority, Reply
-from airflow_provider_b24.rest.steps import Step
+from airflow_provider_b24.rest.protocol import Call, Reply
+from airflow_provider_b24.rest.steps import Step, Wait
 
 K = TypeVar("K", bound=Hashable)
 
@@ -49,11 +48,6 @@ _MOST_TEXT = 900_000
 # A portal in the cloud gives a request up after 60 s. One that took longer than the first of these and was lost makes
 # the next ones smaller; those that take less than the second one may grow again. In seconds.
 _SLOW, _QUICK = 30.0, 20.0
-# Parameters that say which element a row changes, and those that say among which; by the last word of the methods of
-# which it matters in which order they are called.
-_CHANGES = frozenset(["update", "set", "delete"])
-_ELEMENT = ("id", "ID", "taskId", "ELEMENT_ID", "MESSAGE_ID")
-_AMONG = ("entityTypeId", "IBLOCK_ID", "IBLOCK_CODE")
 # Codes that say that no row of the same method would fare better.
 _FOR_ALL = frozenset(
     [
@@ -66,95 +60,6 @@ _FOR_ALL = frozenset(
         "method_confirm_denied",
     ]
 )
-
-
-@dataclass(frozen=True, repr=False)
-class Outcome:
-    """What has become of a row. Its repr shows none of its values.
-
-    :ivar params: the row, as it was given.
-    :ivar result: the portal's ``result``; None where it is not known, see ``id``.
-    :ivar error: what went wrong; None if nothing did.
-    :ivar index: the row's number in the input, from 0.
-    :ivar id: the id of the element that was added or updated, where it is known.
-    :ivar created: whether an element was added.
-    :ivar updated: whether one was updated.
-    """
-
-    params: Any
-    result: Any = None
-    error: Bitrix24Error | None = None
-    index: int = 0
-    id: int | None = None
-    created: bool = False
-    updated: bool = False
-
-    def __repr__(self) -> str:
-        if self.error is not None:
-            said = f"{type(self.error).__name__}{f' {self.error.code}' if self.error.code else ''}"
-        else:
-            said = "created" if self.created else "updated" if self.updated else "ok"
-        return f"<Outcome {self.index}: {said}{f', id {self.id}' if self.id is not None else ''}>"
-
-    @property
-    def ok(self) -> bool:
-        """Whether the row was carried out."""
-        return self.error is None
-
-    @property
-    def unknown(self) -> bool:
-        """Whether it may or may not have been carried out."""
-        return self.error is not None and self.error.effect_unknown
-
-    @property
-    def retryable(self) -> bool:
-        """Whether it was not carried out for a reason that passes, such as a limit: the row may be sent again."""
-        return self.error is not None and not self.error.effect_unknown and not self.error.permanent
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """A row on its way.
-
-    :ivar call: what it was made into.
-    :ivar text: the call as a command of a batch; empty where it can not go into one.
-    :ivar identity: of the element that it is about, if it names one: rows of one identity are sent one after the other,
-        for the last one stands.
-    """
-
-    index: int
-    params: Mapping[str, Any] = field(repr=False)
-    call: Call = field(repr=False)
-    text: str = field(repr=False)
-    identity: Hashable = field(default=None, repr=False)
-
-    def became(self, answer: Reply | Bitrix24Error, done: str = "", known: int | None = None) -> Outcome:
-        """The outcome, of the answer to its call.
-
-        :param done: ``created`` or ``updated``, if an element was.
-        :param known: the element's id, if it was known before.
-        """
-        if isinstance(answer, Bitrix24Error):
-            return Outcome(self.params, error=answer, index=self.index, id=known)
-        found = id_of(answer.result) if done and known is None else known
-        return Outcome(
-            self.params, answer.result, None, self.index, found, created=done == "created", updated=done == "updated"
-        )
-
-
-@dataclass(eq=False)
-class Chunk:
-    """The rows of one lane.
-
-    :ivar seconds: how long its longest request took.
-    :ivar lost: whether the answer to one was lost.
-    :ivar failure: what befell a whole request, if something did that would befall all others as well.
-    """
-
-    rows: Sequence[Row] = field(repr=False)
-    seconds: float = 0.0
-    lost: bool = False
-    failure: Bitrix24Error | None = None
 
 
 Prepare = Callable[[int, Any], "Row | Outcome"]
@@ -172,60 +77,22 @@ def writing(method: str, *, parallel: int = 4, version: Literal[2, 3] = 2) -> Wr
     def prepare(index: int, params: Any) -> Row | Outcome:
         return as_row(index, params, method, version, together=together)
 
-    done = {"add": "created", "update": "updated"}.get(_last_word(method), "")
+    done = {"add": "created", "update": "updated"}.get(last_word(method), "")
     return Writing(prepare, partial(_call_each, done=done), parallel=parallel, most=MOST_COMMANDS if together else 1)
-
-
-def as_row(
-    index: int,
-    params: Any,
-    method: str,
-    version: Literal[2, 3] = 2,
-    *,
-    together: bool = True,
-) -> Row | Outcome:
-    """What comes from a source, as a row that can be sent; the outcome of one that can not."""
-    error: Bitrix24Error
-    if not isinstance(params, Mapping):
-        error = ConfigurationError(
-            f"row {index} is a {type(params).__name__}",
-            method=method,
-            advice="A row is a mapping: the parameters of one call.",
-        )
-        return Outcome(params, error=error, index=index)
-    call = Call(method, params, version, Priority.BULK)
-    try:
-        text = command(method, params) if together else ""
-    except ConfigurationError as caught:
-        error = caught.with_traceback(None)
-        if not _holds_file(params):
-            return Outcome(params, error=error, index=index)
-        text = ""
-    return Row(index, params, call, text, _element(method, params))
-
-
-def _element(method: str, params: Mapping[str, Any]) -> Hashable:
-    """The element that a row changes; None if it names none."""
-    if _last_word(method) not in _CHANGES or not any(name in params for name in _ELEMENT):
-        return None
-    return tuple((name, str(params[name])) for name in (*_ELEMENT, *_AMONG) if name in params)
-
-
-def _last_word(method: str) -> str:
-    return method.lower().rsplit(".", 1)[-1]
-
-
-def _holds_file(value: Any) -> bool:
-    """Whether there is a file among parameters: it is sent in pieces, and a command of a batch is a text."""
-    if isinstance(value, Mapping):
-        return any(map(_holds_file, value.values()))
-    return any(map(_holds_file, value)) if isinstance(value, (list, tuple)) else isinstance(value, Content)
 
 
 def _call_each(chunk: Chunk, peer: Peer, *, done: str) -> Generator[Step, Any, dict[int, Outcome]]:
     calls = {row.index: row.call for row in chunk.rows}
     commands = Commands({str(row.index): row.text for row in chunk.rows if row.text})
     answers = yield from carry_out(peer, calls, chunk, commands)
+    for _ in range(peer.patience.tries - 1):
+        lost = {index: call for index, call in calls.items() if call.once and _is_unknown(answers[index])}
+        if not lost:
+            break
+        # REST 3.0 answers with what the first one came to; but only if that is not under way any more.
+        yield Wait(peer.patience.late)
+        again = yield from carry_out(peer, lost, chunk)
+        answers.update({index: answer for index, answer in again.items() if _tells(answer)})
     return {row.index: row.became(answers[row.index], done) for row in chunk.rows}
 
 
@@ -273,8 +140,23 @@ def carry_out(
     return answers
 
 
+def _is_unknown(answer: Reply | Bitrix24Error) -> bool:
+    return isinstance(answer, Bitrix24Error) and answer.effect_unknown
+
+
+def _tells(answer: Reply | Bitrix24Error) -> bool:
+    """Whether the answer to a second request of the same name tells what has become of the first one.
+
+    A limit or a connection that fails says nothing of it; nor does the portal where it takes the second one for
+    another call, because its token is a new one.
+    """
+    if not isinstance(answer, RequestRefusedError):
+        return isinstance(answer, Reply)
+    return not (answer.code or "").lower().endswith("idempotencykeyreusedexception")
+
+
 def _is_lost(answer: Reply | Bitrix24Error) -> bool:
-    return isinstance(answer, IncompleteReplyError) or (isinstance(answer, Bitrix24Error) and answer.effect_unknown)
+    return isinstance(answer, IncompleteReplyError) or _is_unknown(answer)
 
 
 def befalls_all(error: Bitrix24Error) -> bool:
@@ -284,18 +166,6 @@ def befalls_all(error: Bitrix24Error) -> bool:
     if isinstance(error, FileError):
         return False
     return isinstance(error, (LimitError, NotSentError, AuthenticationError, PortalBlockedError, RedirectRefusedError))
-
-
-def id_of(result: Any) -> int | None:
-    """The id in the result of a method that adds or updates: the result itself, or in the element it holds."""
-    if isinstance(result, Mapping):
-        inner = next(iter(result.values()), None)
-        element = inner if len(result) == 1 and isinstance(inner, Mapping) else result
-        result = next((value for name, value in element.items() if str(name).lower() == "id"), None)
-    if isinstance(result, bool) or not isinstance(result, (int, str)):
-        return None
-    text = str(result)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 class Writing(Work[Outcome]):

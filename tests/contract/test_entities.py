@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_b24.crm.entities import ENTITIES
-from airflow_provider_b24.rest.writing import id_of
+from airflow_provider_b24.rest.outcomes import id_of
 
 
 @pytest.mark.parametrize("family", ENTITIES)

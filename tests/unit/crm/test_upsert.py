@@ -20,7 +20,8 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
 )
 from airflow_provider_b24.rest.lists import list_method
-from airflow_provider_b24.rest.writing import Outcome, Writing
+from airflow_provider_b24.rest.outcomes import Outcome
+from airflow_provider_b24.rest.writing import Writing
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.storing import Refused, Stopped, StoringPortal, carried_out, peer
 

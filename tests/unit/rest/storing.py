@@ -11,10 +11,11 @@ from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.lanes import Lane
+from airflow_provider_b24.rest.outcomes import Outcome
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Request, Response
 from airflow_provider_b24.rest.steps import Ask, Failure, Send, Wait
-from airflow_provider_b24.rest.writing import Outcome, Writing
+from airflow_provider_b24.rest.writing import Writing
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.php_query import parse
 
@@ -46,6 +47,7 @@ class StoringPortal:
         self.requests = 0
         self.resolved: list[str] = []
         self.largest = 0
+        self._once: dict[str | None, Any] = {}
         self._late: list[tuple[float, Callable[[], Any]]] = []
 
     def titles(self) -> list[str]:
@@ -92,10 +94,17 @@ class StoringPortal:
         params = json.loads(request.body)
         method = request.url.rsplit("/", 1)[1]
         if method != "batch":
+            # REST 3.0 knows a call that it has carried out by its name.
+            once = request.headers.get("Idempotency-Key") if "/rest/api/" in request.url else None
+            if once in self._once:
+                return self._once[once]
             try:
-                return {"result": self._execute(method, params)}
+                answer = {"result": self._execute(method, params)}
             except Refused as refused:
                 return {"error": refused.args[0], "error_description": ""}
+            if once is not None:
+                self._once[once] = answer
+            return answer
         self.largest = max(self.largest, len(params["cmd"]))
         body: dict[str, dict[str, Any]] = {"result": {}, "result_error": {}}
         for place, (key, command) in enumerate(params["cmd"].items()):

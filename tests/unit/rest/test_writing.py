@@ -16,10 +16,11 @@ from airflow_provider_b24.rest.errors import (
     OutcomeUnknownError,
     RequestRefusedError,
 )
+from airflow_provider_b24.rest.outcomes import Outcome, id_of
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Request, Response
 from airflow_provider_b24.rest.steps import Failure
-from airflow_provider_b24.rest.writing import Outcome, id_of, writing
+from airflow_provider_b24.rest.writing import writing
 from tests.unit.rest.clocks import FakeClock
 from tests.unit.rest.storing import StoringPortal, carried_out, peer
 
@@ -99,6 +100,46 @@ def test_what_was_refused_is_sent_again(fault: str) -> None:
     assert all(outcome.ok for outcome in outcomes)
     assert sorted(portal.titles()) == sorted(row["fields"]["title"] for row in rows_of(500))
     assert portal.requests == 12
+
+
+@pytest.mark.parametrize("fault", ["lost before", "lost after", "cut", "500", "late"])
+def test_rest_3_is_asked_again_under_the_same_name_and_answers_what_the_first_call_came_to(fault: str) -> None:
+    by = peer()
+    assert isinstance(by.clock, FakeClock)
+    portal = StoringPortal(by.clock, {2: fault, 5: fault})
+    outcomes, error = carried_out(writing("crm.item.add", version=3, parallel=3), rows_of(20), portal, by)
+    assert error is None
+    assert all(outcome.created for outcome in outcomes)
+    assert sorted(portal.titles()) == sorted(row["fields"]["title"] for row in rows_of(20))
+    assert portal.requests == 22
+
+
+REUSED = b'{"error": {"code": "BITRIX_REST_V3_EXCEPTION_IDEMPOTENCYKEYREUSEDEXCEPTION", "message": ""}}'
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Response(422, {}, REUSED),
+        Response(403, {}, b'{"error": "ACCESS_DENIED"}'),
+        Failure("no way there", sent=False),
+        Failure("no answer came", sent=True),
+    ],
+    ids=["taken for another call", "access denied", "not sent", "lost"],
+)
+def test_what_says_nothing_of_the_first_call_leaves_it_unknown(second: Response | Failure) -> None:
+    class Changed(StoringPortal):
+        def answer(self, request: Request) -> Response | Failure:
+            if self.requests == 0:
+                return super().answer(request)
+            self.requests += 1
+            return second
+
+    by = peer()
+    assert isinstance(by.clock, FakeClock)
+    portal = Changed(by.clock, {0: "lost after"})
+    outcomes, _ = carried_out(writing("crm.item.add", version=3), rows_of(1), portal, by)
+    assert outcomes[0].unknown
 
 
 def test_an_error_of_one_row_stops_nothing() -> None:
