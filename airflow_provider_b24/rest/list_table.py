@@ -103,6 +103,10 @@ _add(_WHOLE, "crm.activity.binding.list", key="", required=("activityId",))
 _add(_WHOLE_LOWER, "crm.duplicate.volatileType.list")
 _add(_WHOLE, {"icon": "icons", "logo": "logos"}, "crm.timeline.{}.list", key="code")
 _add(_WHOLE, "crm.automation.trigger.list", key="CODE")
+_add(_WHOLE, "company deal lead", "crm.{}.contact.items.get", key="CONTACT_ID", required=("id",))
+_add(_WHOLE, "crm.contact.company.items.get", key="COMPANY_ID", required=("id",))
+_add(_WHOLE, "deal lead quote", "crm.{}.productrows.get", required=("id",))
+_add(_WHOLE, "crm.status.entity.items", key="STATUS_ID", required=("entityId",))
 
 # Documents made from templates, of the CRM and of any application.
 
@@ -304,7 +308,12 @@ _add(_WHOLE, {"booking": "externalData"}, "booking.v1.{}.externalData.list", key
 _add(_WHOLE, {"waitlist": "externalData"}, "booking.v1.{}.externalData.list", key="", required=("waitListId",))
 _add(_WHOLE_LOWER, {"booking.v1.resource.slots.list": "slots"}, required=("resourceId",))
 _add(_WHOLE, {"booking.v1.clienttype.list": "clientType"}, key="")
-_add(_WHOLE, "calendar.resource.booking.list", required=("filter",))
+# An event that recurs is there several times.
+_add(_WHOLE, "calendar.resource.booking.list", key="", required=("filter",))
+_add(_WHOLE, "calendar.event.get", key="", required=("type", "ownerId"))
+_add(_WHOLE, "calendar.section.get", required=("type", "ownerId"))
+_add(_WHOLE, "sonet_group.user.get", key="USER_ID", required=("ID",))
+_add(_WHOLE, "sonet_group.user.groups", key="GROUP_ID")
 _add(_WHOLE, "calendar.resource.list mailservice.list userconsent.agreement.list")
 _add(_WHOLE, "messageservice.sender.list placement.list", key="")
 _add(_WHOLE, "userfieldtype.list", key="USER_TYPE_ID")
@@ -358,6 +367,7 @@ _FIRST = replace(_WHOLE_LOWER, page=200, position=("", "pagination.limit"))
 _add(_FIRST, "humanresources.node.search", required=("type", "name"), **_3)
 _add(_FIRST, "note.document.search.list", key="documentId", required=("query",), **_3)
 _add(_WHOLE_LOWER, "note.document.tree.list", required=("collectionId",), **_3)
+_add(_WHOLE_LOWER, "humanresources.node.children", required=("id",), select="select", **_3)
 _add(_WHOLE_LOWER, "humanresources.employee.search", key="userId", required=("name",), **_3)
 _add(_WHOLE_LOWER, "tasks.task.result.list", required=("taskId",), **_3)
 _FIELDS = """

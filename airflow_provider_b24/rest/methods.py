@@ -65,6 +65,9 @@ _REPEATABLE = frozenset(
         "rest.documentation.openapi",
         # Lists whose names do not say so.
         "crm.calllist.statuslist",
+        "crm.status.entity.items",
+        "sonet_group.user.groups",
+        "humanresources.node.children",
         "bizproc.workflow.instances",
         "rpa.stage.listfortype",
         "rpa.timeline.listforitem",

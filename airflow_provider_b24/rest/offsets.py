@@ -146,6 +146,8 @@ class OffsetReader(_Rereading):
             return []
         if self._checking:
             return []
+        if at == 0 and reply.next is None and self._listed.paging == "whole":
+            return rows
         return self._go_on(at, rows, reply)
 
     def _call(self, at: int) -> Call:

@@ -193,6 +193,11 @@ def test_an_unknown_method_that_counts_nothing_may_have_more() -> None:
     assert read("bizproc.activity.list", {}, lambda call: Reply(["a", "b"]))[0] == ["a", "b"]
 
 
+def test_what_comes_in_one_answer_is_given_out_as_it_is() -> None:
+    twice = [{"ID": "5"}, {"ID": "5"}]
+    assert read("crm.status.list", {}, lambda call: Reply(twice, 2))[0] == twice
+
+
 def test_rows_in_a_mapping_by_their_ids() -> None:
     people = {str(number): {"id": number} for number in range(120)}
 
