@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_b24.hooks.calls import RestCalls
+from airflow_provider_b24.hooks.progress import Progress, aprogress, progress
 from airflow_provider_b24.hooks.twins import yields_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
     from airflow_provider_b24.crm.moments import Moment
+    from airflow_provider_b24.rest.aio import AsyncClient
+    from airflow_provider_b24.rest.client import Client
     from airflow_provider_b24.rest.lanes import Work
     from airflow_provider_b24.rest.peer import Peer
     from airflow_provider_b24.rest.reading import Page
@@ -64,12 +67,12 @@ class ReadingCalls(RestCalls):
                     yield row
 
     @yields_for(iterate)
-    def pages(self, *args: Any, **options: Any) -> Iterator[Page]:
+    def pages(self, *args: Any, **options: Any) -> Generator[Page, None, None]:
         """Like :meth:`iterate`, in the pieces in which rows come, each with the key behind which the next begins."""
         return self._pages(*args, **options)
 
     @yields_for(iterate)
-    def apages(self, *args: Any, **options: Any) -> AsyncIterator[Page]:
+    def apages(self, *args: Any, **options: Any) -> AsyncGenerator[Page, None]:
         """Like :meth:`pages`."""
         return self._apages(*args, **options)
 
@@ -77,7 +80,8 @@ class ReadingCalls(RestCalls):
         client = self.get_conn()
         work, finish = client.run(lambda peer: _prepared(peer, *args, **options))
         self._note_read(*args, **options)
-        with closing(cast("Generator[Page, None, None]", client.stream(work))) as pages:
+        stream = client.stream(work)
+        with closing(stream), closing(progress(stream, self._told(client, work, *args, **options), _rows)) as pages:
             for page in pages:
                 yield finish(page)
 
@@ -85,16 +89,24 @@ class ReadingCalls(RestCalls):
         client = await self.aget_conn()
         work, finish = await client.run(lambda peer: _prepared(peer, *args, **options))
         self._note_read(*args, **options)
-        stream = cast("AsyncGenerator[Page, None]", client.stream(work))
-        async with aclosing(stream) as pages:
+        stream = client.stream(work)
+        told = aprogress(stream, self._told(client, work, *args, **options), _rows)
+        async with aclosing(stream), aclosing(told) as pages:
             async for page in pages:
                 yield finish(page)
+
+    def _told(self, client: Client | AsyncClient, work: Work[Page], method: str, *_: Any, **__: Any) -> Progress:
+        return Progress(f"Reading {method}", self.log, share=work.share, clock=client.peer.clock)
 
     def _note_read(self, method: str, params: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Tell Airflow's lineage what is read."""
         from airflow_provider_b24.hooks.lineage import reads
 
         reads(self, method, params)
+
+
+def _rows(page: Page) -> int:
+    return len(page.rows)
 
 
 def _prepared(

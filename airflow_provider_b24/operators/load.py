@@ -301,9 +301,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         load.rows = rows
 
     def _pages(self, hook: Bitrix24Hook, load: Load) -> Generator[Page, None, None]:
-        from airflow_provider_b24.hooks.progress import Progress, progress
-
-        pages = hook.pages(
+        return hook.pages(
             self.method,
             self.rest_params,
             version=self.version,
@@ -313,8 +311,6 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             typed=bool(self.typed),
             parallel=self.parallel,
         )
-        told = Progress(f"Loading {_of(self.method, self.rest_params)}", self.log)
-        return progress(pages, told, lambda page: len(page.rows))
 
     def _gone_on(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None, life: str, print_: str) -> Load | None:
         """The load of an earlier try, if this one can go on with it."""

@@ -104,7 +104,7 @@ class AsyncClient:
         """Carry out a conversation of several calls, made for this client's peer."""
         return await self._drive(conversation(self.peer))
 
-    async def stream(self, work: Work[T], source: Iterable[Any] | AsyncIterable[Any] = ()) -> AsyncIterator[T]:
+    async def stream(self, work: Work[T], source: Iterable[Any] | AsyncIterable[Any] = ()) -> AsyncGenerator[T, None]:
         """Carry out a work of several lanes, each in a task; see :meth:`.Client.stream`."""
         items = _items(source)
         lanes: dict[asyncio.Task[Any], Lane] = {}

@@ -21,6 +21,9 @@ from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply, Response, error_text
 from airflow_provider_b24.rest.steps import Send, Step, Wait
 
+# Pages beside the look from the other end: enough to know how dense ids are, and all of most lists.
+_SOON = 10
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -96,6 +99,9 @@ def _batch(
     if look:
         call = keyset.look()
         commands["look"] = command(call.method, call.params)
+        if peer.bucket is None:
+            # No request need be spared: what can only begin behind this one had better begin soon.
+            chains = [replace(chain, pages=min(chain.pages, _SOON)) for chain in chains]
     names: list[list[str]] = []
     reference = _reference(keyset)
     for number, chain in enumerate(chains):

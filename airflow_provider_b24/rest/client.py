@@ -116,7 +116,7 @@ class Client:
         """Carry out a conversation of several calls, made for this client's peer."""
         return self._drive(conversation(self.peer))
 
-    def stream(self, work: Work[T], source: Iterable[Any] = ()) -> Iterator[T]:
+    def stream(self, work: Work[T], source: Iterable[Any] = ()) -> Generator[T, None, None]:
         """Carry out a work of several lanes, each in a thread; one alone in this one.
 
         Rows are read no faster than they are taken: no more is under way or ready than the work has room for.

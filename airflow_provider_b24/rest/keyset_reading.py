@@ -98,6 +98,8 @@ class KeysetReading(Work[Page]):
         self._pace = Pace(parallel)
         self.width = parallel
         self._pieces = [_Piece(keyset.start, None)]
+        # The position that all begins behind.
+        self._first = keyset.start
         self._looked = False
         # The position of the first row of the page at the other end: all from there on is known.
         self._last = 0
@@ -161,6 +163,13 @@ class KeysetReading(Work[Page]):
                 break
             del self._pieces[0]
         return pages
+
+    def share(self) -> float | None:
+        """How much of the ids lies behind; None before the last one is known."""
+        last = self._pieces[-1].high if self._pieces else None
+        if last is None or self._first is None or self._pieces[0].low is None:
+            return None
+        return (self._pieces[0].low - self._first) / max(1, last - self._first)
 
     @property
     def over(self) -> bool:
@@ -273,8 +282,10 @@ class KeysetReading(Work[Page]):
             self._short_pages = max(0.0, self._short_pages)
         if count or piece.over:
             piece.failures = 0
-            first = self._keyset.positions(found[0].rows[:1])[0] if found else piece.low
-            self._foretell(piece, (first or 0) - 1 if before is None else before, count)
+            if before is None:
+                before = self._keyset.positions(found[0].rows[:1])[0] - 1 if found else 0
+                self._first = before
+            self._foretell(piece, before, count)
         elif trouble is not None and not self._refuses_batches(trouble):
             self._fail(piece, trouble, tries, at_once=trouble.permanent)
 

@@ -72,6 +72,10 @@ class Work(Generic[T]):
         """
         raise NotImplementedError
 
+    def share(self) -> float | None:
+        """How much has been given out, from 0 to 1; None where that is not known."""
+        return None
+
     @property
     def over(self) -> bool:
         """Whether nothing is left to be done or given out."""

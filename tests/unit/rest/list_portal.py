@@ -13,6 +13,7 @@ from airflow_provider_b24.rest.address import Address
 from airflow_provider_b24.rest.credentials import Webhook
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.lanes import Lane, Work
+from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Request, Response
 from airflow_provider_b24.rest.steps import Ask, Failure, Send, Wait
@@ -144,15 +145,24 @@ class Reader:
     """Carries a work out with a portal.
 
     :param order: which of the lanes under way ends next.
+    :param limited: whether there is a request limit, which is never reached.
     :ivar most: the most rows that were held at once: asked for, or ready and not given out.
     """
 
-    def __init__(self, portal: ListPortal, order: random.Random | None = None, *, tries: int = 4) -> None:
+    def __init__(
+        self, portal: ListPortal, order: random.Random | None = None, *, tries: int = 4, limited: bool = True
+    ) -> None:
         self.portal = portal
         self.order = order or random.Random(0)
         self.clock = FakeClock()
         credential = Webhook(Address("https", "portal.example"), "1", "secret0123456789")
-        self.peer = Peer(credential, clock=self.clock, jitter=lambda: 0.5, patience=Patience(tries=tries))
+        self.peer = Peer(
+            credential,
+            plan=Plan(1e6, 1e6) if limited else None,
+            clock=self.clock,
+            jitter=lambda: 0.5,
+            patience=Patience(tries=tries),
+        )
         # What becomes of a request on its way, instead of the portal's answer.
         self.misfortune: Callable[[], Any] = lambda: None
         self.lanes: dict[Lane, Any] = {}

@@ -108,11 +108,21 @@ def test_a_request_brings_nearly_2500_rows(method: str, ids: Iterable[int], most
     assert portal.requests <= most - (method == "crm.item.list")
 
 
-@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 2449])
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 499])
 def test_a_short_list_takes_one_request(count: int) -> None:
     portal = ListPortal(range(1, count + 1))
     read(Reader(portal))
     assert portal.requests == 1
+
+
+def test_where_no_request_need_be_spared_lanes_begin_sooner() -> None:
+    portal = ListPortal(range(1, 20_001))
+    reader = Reader(portal, limited=False)
+    pages = reader.pages(reading(ITEMS, DEFAULTS[ITEMS]))
+    next(pages)
+    assert portal.commands % 50 == 11
+    assert sum(len(page.rows) for page in pages) == 19_950
+    assert portal.requests == 9
 
 
 @EITHER
@@ -241,7 +251,7 @@ def test_an_answer_that_was_lost_is_asked_for_in_smaller_pieces() -> None:
 
     reader.misfortune = lambda: too_large
     assert read(reader) == list(range(1, 20_001))
-    assert sizes[0] == 50
+    assert max(sizes) == 50
     assert max(sizes[-3:]) <= 25
 
 
