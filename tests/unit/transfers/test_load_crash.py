@@ -1,9 +1,13 @@
-"""A load into PostgreSQL is killed at 20 random points: after its retries, the table equals the portal row by row."""
+"""A load into PostgreSQL is killed at 20 random points: after its retries, the table equals the portal row by row.
+
+The table has been loaded before: since then, rows of the portal were changed, and others are gone.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -19,7 +23,7 @@ from tests.loaded import differences, listed
 from tests.postgres import needed, postgres
 
 KILLS, SEED = 20, 5
-DEALS, CHUNK = 6_000, 150
+DEALS, CHUNK, GONE = 6_000, 150, 300
 ROOT = Path(__file__).parents[3]
 
 
@@ -31,12 +35,14 @@ class Story:
     :ivar noted: behind which id each try was to go on.
     :ivar asked: the lowest id behind which each asked for deals.
     :ivar calls: how many pages all tries together asked for.
+    :ivar left: how many rows there are in the end.
     """
 
     ends: list[int] = field(default_factory=list)
     noted: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     calls: int = 0
+    left: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -64,13 +70,21 @@ def killed(place: Place) -> Story:
             assert process.stdout is not None
             # Airflow has something to say before.
             assert "ready\n" in iter(process.stdout.readline, ""), (place.folder / "log").read_text()
+
+            def attempt(kill: Any) -> int:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(f"{json.dumps(kill)}\n")
+                process.stdin.flush()
+                return int(process.stdout.readline())
+
+            assert attempt(None) == 0, (place.folder / "log").read_text()
+            _age(portal)
             for kill in [*kills(KILLS, SEED), None]:
                 before = len(portal.calls)
                 kept: dict[str, str] = json.loads(state.read_text()) if state.exists() else {}
-                story.noted += [json.loads(value)["after"] or 0 for value in kept.values()] or [0]
-                process.stdin.write(f"{json.dumps(kill)}\n")
-                process.stdin.flush()
-                story.ends.append(int(process.stdout.readline()))
+                story.noted += [json.loads(value).get("after") or 0 for value in kept.values()]
+                story.ends.append(attempt(kill))
                 found = bounds(portal, before)
                 story.asked.append(min(found, default=story.noted[-1]))
                 story.calls += len(found)
@@ -78,8 +92,19 @@ def killed(place: Place) -> Story:
             process.wait()
         table = server.table("deals")
         story.wrong = differences(table, listed(portal))
-        assert len(table) == DEALS, (place.folder / "log").read_text()[-3000:]
+        story.left = len(table)
     return story
+
+
+def _age(portal: FakePortal) -> None:
+    source = random.Random(SEED)
+    gone, changed = (source.sample(range(1, DEALS + 1), GONE) for _ in range(2))
+    with portal.company.lock:
+        crm = portal.company.crm
+        for number in gone:
+            crm.tables[2].rows.remove(number)
+        for number in set(changed) - set(gone):
+            crm.update(2, crm.tables[2].rows[number], {"title": f"New {number}", "opportunity": number / 100}, 1)
 
 
 pytestmark = pytest.mark.early(of=killed)
@@ -92,6 +117,7 @@ def story(early: Any) -> Story:
 
 def test_the_table_equals_the_portal_row_by_row(story: Story) -> None:
     assert story.wrong == []
+    assert story.left == DEALS - GONE
 
 
 def test_every_try_but_the_last_was_killed(story: Story) -> None:
