@@ -102,6 +102,14 @@ def test_what_was_refused_is_sent_again(fault: str) -> None:
     assert portal.requests == 12
 
 
+def test_rows_whose_method_has_used_up_its_time_wait_for_it_as_long_as_the_patience_lasts() -> None:
+    portal, outcomes, error = write(200, {1: "blocked inside"}, parallel=2)
+    assert error is None
+    assert all(outcome.ok for outcome in outcomes)
+    assert sorted(portal.titles()) == sorted(row["fields"]["title"] for row in rows_of(200))
+    assert portal.clock.waits == [60.0]
+
+
 @pytest.mark.parametrize("fault", ["lost before", "lost after", "cut", "500", "late"])
 def test_rest_3_is_asked_again_under_the_same_name_and_answers_what_the_first_call_came_to(fault: str) -> None:
     by = peer()
