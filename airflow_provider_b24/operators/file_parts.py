@@ -68,7 +68,8 @@ class FileParts:
         if self._has_folders and (self._fs.isfile(path) if self._rows_per_file else self._fs.isdir(path)):
             raise ConfigurationError(
                 f"{self._path} is a {'file' if self._rows_per_file else 'folder'}",
-                advice="The path is that of a folder with rows_per_file, and otherwise of a file: remove it, or name another.",
+                advice="The path is that of a folder with rows_per_file, and otherwise of a file: remove it, or name "
+                "another.",
             )
         ours = {name for name, *_ in self._parts}
         for left in self._there(self._folder):
