@@ -101,7 +101,8 @@ class KeysetReading(Work[Page]):
         # The position that all begins behind.
         self._first = keyset.start
         self._looked = False
-        # The position of the first row of the page at the other end: all from there on is known.
+        # The page at the other end, and the position of its first row: all from there on is known.
+        self._seen: tuple[list[Any], list[int]] | None = None
         self._last = 0
         self._alone = not keyset.known.batch
         # Whether a reference to the page before leads to its last row: None until one has, or several have not.
@@ -146,6 +147,8 @@ class KeysetReading(Work[Page]):
             if not request.look or self._see_the_end(answer):
                 for (piece, chain), pages in zip(request.chains, answer.pages, strict=False):
                     self._take(piece, chain, pages, answer.tries)
+                if request.look:
+                    self._join_the_end()
         self.width = self._pace.lanes
 
     def ready(self) -> list[Page]:
@@ -255,15 +258,26 @@ class KeysetReading(Work[Page]):
             return False
         self._looked = True
         if positions and all(map(gt, positions, positions[1:])) and (piece.low is None or positions[-1] > piece.low):
-            # What was looked at is the last piece, and read by that.
-            self._last = positions[-1]
-            piece.high = self._last - 1
-            end = _Piece(positions[0], positions[0], over=True)
-            end.pages.append(Page(rows[::-1], self._keyset.id_at(positions[0])))
-            self._pieces.append(end)
+            piece.high = positions[0]
+            self._seen = rows[::-1], positions[::-1]
         elif positions:
             log.info("%s does not sort in the other direction: it is read page by page.", self._keyset.method)
         return True
+
+    def _join_the_end(self) -> None:
+        """What was seen at the other end is the last piece, which has been read; what lies before it is left."""
+        piece = self._pieces[0]
+        if piece.over or self._seen is None:
+            return
+        rows, positions = self._seen
+        known = 0 if piece.low is None else bisect_right(positions, piece.low)
+        self._last = positions[0]
+        piece.high = self._last - 1
+        piece.over = known > 0 or piece.low == piece.high
+        end = _Piece(positions[-1], positions[-1], over=True)
+        end.pages.append(Page(rows[known:], self._keyset.id_at(positions[-1])))
+        self._pieces.append(end)
+        self._seen = None
 
     def _take(self, piece: _Piece, chain: Chain, pages: Sequence[Any], tries: int) -> None:
         """Take the pages of a chain."""
