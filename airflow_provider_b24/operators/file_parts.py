@@ -68,13 +68,13 @@ class FileParts:
         if self._has_folders and (self._fs.isfile(path) if self._rows_per_file else self._fs.isdir(path)):
             raise ConfigurationError(
                 f"{self._path} is a {'file' if self._rows_per_file else 'folder'}",
-                advice="The path is that of a folder with rows_per_file, and otherwise of a file: remove it, or name "
-                "another.",
+                advice="With rows_per_file, the path is a folder, otherwise a file: remove it, or name another one.",
             )
         ours = {name for name, *_ in self._parts}
         for left in self._there(self._folder):
             if left not in ours:
-                self._fs.rm(f"{self._folder}/{left}", recursive=True)
+                with suppress(FileNotFoundError):
+                    self._fs.rm(f"{self._folder}/{left}", recursive=True)
         self._make_folder(self._folder)
         return self
 

@@ -16,10 +16,19 @@ from airflow_provider_b24.hooks.task_state import life_of, task_state
 from airflow_provider_b24.links.portal import CrmListLink, show
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
-from airflow_provider_b24.operators.marks import Mark, Window, fingerprint, mark_key
+from airflow_provider_b24.operators.marks import (
+    Mark,
+    Window,
+    fingerprint,
+    is_backfill,
+    mark_key,
+    moment,
+    of_interval,
+    switch,
+)
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
-from airflow_provider_b24.rest.lists import list_method
+from airflow_provider_b24.rest.lists import ListMethod, list_method
 from airflow_provider_b24.rest.methods import check_method
 
 if TYPE_CHECKING:
@@ -29,7 +38,6 @@ if TYPE_CHECKING:
     from airflow_provider_b24.rest.reading import Page
 
 _STATE = "bitrix24/load"
-_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "")
 
 
 class Target(Protocol):
@@ -171,7 +179,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             raise ConfigurationError(f"parallel is {parallel!r}", advice="Give a number from 1 to 40.")
         if rest_params is not None:
             check_unless_template(_check_params, rest_params)
-        check_unless_template(_switch, full_reload)
+        check_unless_template(switch, full_reload)
         if is_known(method):
             self._is_incremental()
 
@@ -338,15 +346,15 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         self.log.info("%s: %s", _of(self.method, self.rest_params), window.why)
         # A later try must not take "a day ago" for a day before itself.
         since, until = (
-            None if moment is None else moment_of(moment, now, name).isoformat()
-            for name, moment in (("since", window.since), ("until", window.until))
+            None if at is None else moment_of(at, now, name).isoformat()
+            for name, at in (("since", window.since), ("until", window.until))
         )
         return Load(life_of(context), print_, since, until, window.moves, now.isoformat(), started)
 
     def _window(self, context: Context, hook: Bitrix24Hook, mark: Mark, *, incremental: bool) -> Window:
-        if _switch(self.full_reload):
+        if switch(self.full_reload):
             return Window(moves=incremental, why="everything, for full_reload is set")
-        since, until = _moment(self.since), _moment(self.until)
+        since, until = moment(self.since), moment(self.until)
         if since is not None or until is not None:
             words = [f"since {since}"] if since is not None else []
             words += [f"until {until}"] if until is not None else []
@@ -355,8 +363,8 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             )
         if not incremental:
             return Window(why="everything, for it is not incremental")
-        if self.interval or _is_backfill(context):
-            return _of_interval(context)
+        if self.interval or is_backfill(context):
+            return of_interval(context)
         lacking = self.lacks(hook, None)
         if lacking:
             return Window(moves=True, why=f"everything, for {lacking}")
@@ -372,7 +380,10 @@ class LoadsList(TakesRestParams, DefersAtLimit):
                 advice="This list can not be filtered by the time of the last change: it is read whole in each run, or "
                 "between since and until.",
             )
-        return can if self.incremental is None else self.incremental
+        incremental = can if self.incremental is None else self.incremental
+        if incremental and isinstance(self.rest_params, Mapping):
+            _check_filter(self.method, self.rest_params, known)
+        return incremental
 
     def _mark(self, context: Context, hook: Bitrix24Hook) -> tuple[Mark, str]:
         from airflow_provider_b24.hooks.shared_store import shared_store
@@ -413,37 +424,18 @@ def _run_id(context: Context) -> str:
     return str(context.get("run_id") or "")
 
 
-def _is_backfill(context: Context) -> bool:
-    kind = getattr(context.get("dag_run"), "run_type", None)
-    return str(getattr(kind, "value", kind)) == "backfill"
-
-
-def _of_interval(context: Context) -> Window:
-    begin, end = (_moment(context.get(f"data_interval_{edge}")) for edge in ("start", "end"))
-    if begin is None or end is None or begin == end:
-        raise ConfigurationError(
-            f"the run's data interval is {'empty: ' + begin if begin is not None and end is not None else 'not known'}",
-            advice="Airflow 3 gives runs of a cron schedule no length unless it is told to: schedule the DAG with "
-            "CronDataIntervalTimetable, or with CronTriggerTimetable(…, interval=timedelta(days=1)); or give since and "
-            "until.",
-        )
-    return Window(begin, end, why=f"what was changed from {begin} to {end}, the run's data interval; the mark stays")
-
-
-def _moment(value: Any) -> str | None:
-    """A time as text; None for none, also where a template has made a text of that."""
-    if isinstance(value, (dt.datetime, dt.date)):
-        return value.isoformat()
-    text = "" if value is None else str(value).strip()
-    return None if text in ("", "None") else text
-
-
-def _switch(value: Any) -> bool:
-    """What a switch says, also where a template has made a text of it."""
-    text = str(value).strip().lower()
-    if text not in (*_YES, *_NO):
-        raise ConfigurationError(f"full_reload is {value!r}", advice="It is True or False.")
-    return text in _YES
+def _check_filter(method: str, params: Mapping[str, Any], known: ListMethod | None) -> None:
+    """Refuse a filter by the field that the loads are incremental by: the second run would have two of them."""
+    if known is None or known.changed is None:
+        return
+    given = next((value for name, value in params.items() if str(name).lower() == known.filter.lower()), None)
+    for name in given if isinstance(given, Mapping) else ():
+        if str(name).lstrip("!<>=@%") == known.changed:
+            raise ConfigurationError(
+                f"the filter has {name!r}, and the loads are incremental by that field",
+                method=method,
+                advice="Give since and until instead; or set incremental=False, to read all that the filter finds.",
+            )
 
 
 def _check_params(params: object) -> None:

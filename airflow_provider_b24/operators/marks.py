@@ -1,4 +1,4 @@
-"""Up to when a task has loaded a list: its high-water mark, and what the next load reads because of it."""
+"""Which part of a list a run loads: by the high-water mark of its task, or by the run's data interval."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 # Runs that are done again read from where they did before; so many are remembered.
 _REMEMBERED = 30
 _LONGEST_KEY = 250
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "")
 
 
 class Store(Protocol):
@@ -98,8 +99,8 @@ class Mark:
         if run_id in runs:
             since = runs[run_id]
             return Window(since, why=f"{_words(since)}, as this run did before; the mark stays where it is")
-        moment = (_parsed(kept["mark"], self._key) - overlap).isoformat()
-        return Window(moment, moves=True, why=f"{_words(moment)}: the mark {kept['mark']} less {_seconds(overlap)}")
+        begin = (_parsed(kept["mark"], self._key) - overlap).isoformat()
+        return Window(begin, moves=True, why=f"{_words(begin)}: the mark {kept['mark']} less {_seconds(overlap)}")
 
     def move(self, to: str, *, run_id: str, since: str | None) -> str | None:
         """Note that a load is whole. The mark is never moved back: of two runs side by side, the later one counts.
@@ -114,7 +115,8 @@ class Mark:
         runs: dict[str, Any] = {}
         if kept.get("fingerprint") == self._print:
             runs = {name: at for name, at in _mapping(kept.get("runs")).items() if name != run_id}
-            if kept.get("mark") and _parsed(kept["mark"], self._key) > _parsed(to, self._key):
+            new, old = _parsed(to, self._key), _parsed(kept.get("mark") or to, self._key)
+            if (old if old.tzinfo is not None else old.replace(tzinfo=new.tzinfo)) > new:
                 to = kept["mark"]
         newest = [*runs.items(), (run_id, since)][-_REMEMBERED:]
         self._store[self._key] = {
@@ -124,6 +126,46 @@ class Mark:
             "runs": dict(newest),
         }
         return to
+
+
+def is_backfill(context: Mapping[str, Any]) -> bool:
+    """Whether the run belongs to a backfill."""
+    kind = getattr(context.get("dag_run"), "run_type", None)
+    return str(getattr(kind, "value", kind)) == "backfill"
+
+
+def of_interval(context: Mapping[str, Any]) -> Window:
+    """What was changed in the run's data interval.
+
+    :raises ConfigurationError: if it has none, or one without length.
+    """
+    begin, end = (moment(context.get(f"data_interval_{edge}")) for edge in ("start", "end"))
+    if begin is None or end is None or begin == end:
+        raise ConfigurationError(
+            f"the run's data interval is {'empty: ' + begin if begin is not None and end is not None else 'not known'}",
+            advice="Airflow 3 gives runs of a cron schedule no length unless it is told to: schedule the DAG with "
+            "CronDataIntervalTimetable, or with CronTriggerTimetable(…, interval=timedelta(days=1)); or give since and "
+            "until.",
+        )
+    return Window(begin, end, why=f"what was changed from {begin} to {end}, the run's data interval; the mark stays")
+
+
+def moment(value: Any) -> str | None:
+    """A time as text; None for none, also where a template has made a text of that."""
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return f"PT{value.total_seconds():.0f}S"
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "None") else text
+
+
+def switch(value: Any) -> bool:
+    """What a switch says, also where a template has made a text of it."""
+    text = str(value).strip().lower()
+    if text not in (*_YES, *_NO):
+        raise ConfigurationError(f"full_reload is {value!r}", advice="It is True or False.")
+    return text in _YES
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -139,10 +181,11 @@ def _seconds(overlap: dt.timedelta) -> str:
 
 
 def _parsed(text: Any, key: str) -> Any:
+    """A mark; without a zone, as people may have written it, it is the portal's time."""
     import pendulum
 
     try:
-        found = pendulum.parse(str(text), exact=True)
+        found = pendulum.parse(str(text), tz=None)
     except ValueError:
         found = None
     if not isinstance(found, dt.datetime):

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class Bitrix24ToObjectStorageOperator(LoadsList):
     """Load a list of the portal into a file: JSON lines, CSV or Parquet.
 
-    ``Bitrix24ToObjectStorageOperator(task_id="deals", params={"entityTypeId": 2}, path="s3://lake/{{ ds }}.parquet")``
+    ``Bitrix24ToObjectStorageOperator(task_id="deals", params={"entityTypeId": 2}, path="s3://b/{{ run_id }}.csv")``
 
     A file is whole or absent: it is written under a temporary name beside the path, and takes the place of an older one
     when it has all rows. Memory does not grow with the list.
 
     What :class:`~.operators.load.LoadsList` says of marks, backfills, retries and waiting holds here, with the
     parameters that are listed there. An incremental load writes what was changed, so that each run needs a path of its
-    own: ``{{ ds }}``, ``{{ run_id }}``. Two such files may have the same row; the one of the later run is newer.
+    own, such as one with ``{{ run_id }}``. Two such files may have the same row; the one of the later run is newer.
 
     :param path: of the file, with its protocol: ``s3://bucket/deals/{{ ds }}.jsonl.gz``, ``file:///data/deals.csv``.
         With ``rows_per_file``, of the folder that they are in. Templated.

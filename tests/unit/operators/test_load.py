@@ -224,6 +224,10 @@ def test_people_may_edit_and_delete_the_mark(portal, airflow, meanwhile):
     edited["mark"] = (moment(portal) - dt.timedelta(hours=1, minutes=30)).isoformat()
     airflow.variables[KEY] = json.dumps(edited)
     assert loaded(run_of("third"))[0] == [min(deals(portal))]
+    # By the portal's clock, not by UTC, which is three hours behind.
+    edited["mark"] = (moment(portal) - dt.timedelta(hours=1, minutes=30)).replace(tzinfo=None).isoformat()
+    airflow.variables[KEY] = json.dumps(edited)
+    assert loaded(run_of("third again"))[0] == [min(deals(portal))]
     airflow.variables[KEY] = json.dumps({**edited, "mark": "last week"})
     with pytest.raises(AirflowFailException, match=rf"the Variable {KEY} has the mark 'last week'"):
         loaded(run_of("fourth"))
@@ -311,6 +315,15 @@ def test_between_moments_that_are_given(portal, airflow, meanwhile):
     operator.render_template_fields(words)
     assert operator.execute(run_of("c"))["rows"] == 230
     assert mark_of(airflow)["mark"]
+
+
+def test_so_long_ago(portal, airflow, meanwhile):
+    meanwhile.ahead += HOUR
+    change(portal, 5, title="new")
+    meanwhile.ahead += HOUR
+    ids, result = loaded(run_of(), since=dt.timedelta(minutes=90))
+    assert ids == [5]
+    assert moment(portal) - dt.datetime.fromisoformat(result["since"]) <= dt.timedelta(minutes=91)
 
 
 def test_a_list_without_a_time_of_change_is_read_whole(portal, airflow, monkeypatch):
@@ -489,8 +502,12 @@ def test_the_list_has_a_link(portal, airflow):
             "department.get: incremental is set. This list",
         ),
         ({"method": "department.get", "params": {}, "interval": True}, "department.get: interval is set."),
+        (
+            {"params": {**DEALS, "filter": {">=updatedTime": "2026-05-04"}}},
+            "the filter has '>=updatedTime', and the loads",
+        ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:

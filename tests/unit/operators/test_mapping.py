@@ -14,6 +14,7 @@ from airflow_provider_b24.operators.dialog import DialogReadOperator, DialogUnre
 from airflow_provider_b24.operators.message import MessageAddOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.transfers.bitrix24_to_object_storage import Bitrix24ToObjectStorageOperator
 
 OPERATORS: dict[type, dict[str, Any]] = {
     DialogWritingOperator: {"dialog_id": "chat5", "keep_for": dt.timedelta(minutes=2), "status": "PROCESSING"},
@@ -24,6 +25,12 @@ OPERATORS: dict[type, dict[str, Any]] = {
         "message": "text",
         "attach": [{"MESSAGE": "a"}],
         "keyboard": {"BUTTONS": [{"TEXT": "b"}]},
+    },
+    Bitrix24ToObjectStorageOperator: {
+        "params": {"entityTypeId": 2},
+        "path": "s3://lake/{{ ds }}.csv",
+        "overlap": dt.timedelta(minutes=1),
+        "kinds": {"begindate": "string"},
     },
     RestOperator: {"method": "crm.item.get", "params": {"entityTypeId": 2, "id": 7}, "version": 2},
 }
