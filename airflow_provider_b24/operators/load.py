@@ -133,7 +133,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
     ui_color = "#d6f3fb"
 
     rows_at_once: int = 5000
-    """How many rows the target is given at once, at least; the last ones may be fewer."""
+    """How many rows the target is given at once; the last ones may be fewer."""
 
     typed: bool | None = True
     """Whether values are read as Python's types; :meth:`open_target` may still say so."""
@@ -299,14 +299,30 @@ class LoadsList(TakesRestParams, DefersAtLimit):
                     raise
                 if page is None:
                     break
-                waiting += page.rows
-                rows, after = rows + len(page.rows), page.after
-                if len(waiting) >= self.rows_at_once:
-                    note(target.store(waiting))
-                    waiting = []
+                taken = 0
+                while taken < len(page.rows):
+                    piece = page.rows[taken : taken + self.rows_at_once - len(waiting)]
+                    waiting += piece
+                    rows, taken = rows + len(piece), taken + len(piece)
+                    after = self._key(page, taken - 1)
+                    if len(waiting) >= self.rows_at_once:
+                        note(target.store(waiting))
+                        waiting = []
         if waiting:
             note(target.store(waiting))
         load.rows = rows
+
+    def _key(self, page: Page, number: int) -> int | str | None:
+        """The key to go on behind one of the rows of a page; None where there is none, or it can not be told."""
+        known = list_method(self.method, self.version)
+        if page.after is None or known is None or number == len(page.rows) - 1:
+            return page.after
+        kind = type(page.after)
+        try:
+            last, found = kind(page.rows[-1][known.key]), kind(page.rows[number][known.key])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return found if last == page.after else None
 
     def _pages(self, hook: Bitrix24Hook, load: Load) -> Generator[Page, None, None]:
         return hook.pages(

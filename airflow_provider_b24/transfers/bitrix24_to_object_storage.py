@@ -35,7 +35,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         none. Templated.
     :param format: ``jsonl``, ``jsonl.gz``, ``csv``, ``csv.gz`` or ``parquet`` (``pip install
         'airflow-provider-b24[parquet]'``). Default: the path's ending.
-    :param rows_per_file: begin a further file after about so many rows, pages of the list being kept together:
+    :param rows_per_file: begin a further file after so many rows (a multiple of a few thousand is kept exactly):
         ``part-00000.parquet``, ``part-00001.parquet`` … Files of that name which an earlier load has left there are
         removed. Default: one file.
     :param typed: whether values are what the portal says of their fields. Default: for Parquet. JSON lines and CSV have
@@ -75,7 +75,8 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         if rows_per_file is not None:
             if isinstance(rows_per_file, bool) or not isinstance(rows_per_file, int) or rows_per_file < 1:
                 raise ConfigurationError(f"rows_per_file is {rows_per_file!r}", advice="Give a number above zero.")
-            self.rows_at_once = min(self.rows_at_once, rows_per_file)
+            pieces = -(-rows_per_file // self.rows_at_once)
+            self.rows_at_once = -(-rows_per_file // pieces)
         check_kinds(kinds)
         if is_known(path):
             self._format()

@@ -45,7 +45,6 @@ def deals_anew(portal: FakePortal, count: int) -> None:
         tables = portal.company.crm.tables
         tables[2] = Table(tables[2].fields)
     portal.add_deals(count)
-    portal.calls.clear()
 
 
 def change(portal: FakePortal, deal_id: int, **fields: Any) -> None:
