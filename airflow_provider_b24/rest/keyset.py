@@ -59,10 +59,9 @@ class Keyset:
             # What all commands begin with is encoded once.
             text = command(method, self._page(self._sorted(self._descending), self._filter))
             self._text = f"{text}&" if "?" in text else f"{text}?"
-            self._names = {
-                sign: f"{quote(known.filter)}[{quote(sign)}{quote(known.filter_key)}]="
-                for sign in (self._from, self._to)
-            }
+            self._names = [
+                f"{quote(known.filter)}[{quote(sign)}{quote(known.filter_key)}]=" for sign in (self._from, self._to)
+            ]
 
     def call(self, low: int | None, high: int | None = None) -> Call:
         """What asks for the first page behind a position.
@@ -88,7 +87,12 @@ class Keyset:
 
         :param low: a position, or percent-encoded what stands for an id.
         """
-        return self._text + "&".join(f"{self._names[sign]}{value}" for sign, value in self._bounds(low, high))
+        low = low if low is None or isinstance(low, str) else abs(low)
+        end = self._until(high)
+        text = self._text if low is None else f"{self._text}{self._names[0]}{low}"
+        if end is None:
+            return text
+        return f"{text}{'' if low is None else '&'}{self._names[1]}{end}"
 
     def positions(self, rows: Sequence[Any]) -> list[int]:
         """Where these rows stand in the order.
@@ -130,14 +134,15 @@ class Keyset:
             return {**self._params, by: self.known.filter_key, way: direction}
         return {**self._params, self.known.order: {self.known.filter_key: direction}}
 
-    def _bounds(self, low: int | str | None, high: int | None) -> list[tuple[str, int | str]]:
+    def _bounds(self, low: int | None, high: int | None) -> list[tuple[str, int]]:
+        end = self._until(high)
+        bounds = [] if low is None else [(self._from, abs(low))]
+        return bounds if end is None else [*bounds, (self._to, end)]
+
+    def _until(self, high: int | None) -> int | None:
+        """The id up to which a page may reach."""
         ends = [end for end in (high, self._end) if end is not None]
-        bounds: list[tuple[str, int | str]] = []
-        if low is not None:
-            bounds.append((self._from, low if isinstance(low, str) else abs(low)))
-        if ends:
-            bounds.append((self._to, abs(min(ends))))
-        return bounds
+        return abs(min(ends)) if ends else None
 
     def _take_order(self) -> bool:
         known = self.known

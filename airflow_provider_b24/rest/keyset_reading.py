@@ -208,7 +208,7 @@ class KeysetReading(Work[Page]):
 
     def _room(self) -> float:
         """For how many more pages there is room, beside those that are held or under way."""
-        held = sum(len(piece.pages) + piece.asked for piece in self._pieces)
+        held = sum(piece.asked + sum(len(page.rows) for page in piece.pages) / PAGE for piece in self._pieces)
         commands = 1 if self._alone else self._pace.commands
         return (_AHEAD * self._pace.lanes + 1) * commands - held
 
@@ -307,7 +307,10 @@ class KeysetReading(Work[Page]):
         """Take pages as far as they can be believed; what is wrong with the next one."""
         piece.short = False
         length = PAGE
-        for number, page in enumerate(pages):
+        full = self._accept_full(piece, pages)
+        if piece.over:
+            return None
+        for number, page in enumerate(pages[full:], full):
             if length != PAGE:
                 # The next page refers to a row that is not there.
                 piece.short = True
@@ -316,9 +319,7 @@ class KeysetReading(Work[Page]):
                 self._broken(number, certain=page is not None and page.permanent)
                 return page or _nothing_said(self._keyset.method)
             rows, positions = self._positions(page)
-            if positions and (
-                (piece.low is not None and positions[0] <= piece.low) or not all(map(lt, positions, positions[1:]))
-            ):
+            if positions and ((piece.low is not None and positions[0] <= piece.low) or not _ascending(positions)):
                 self._broken(number, certain=True)
                 return self._not_in_order(piece.low, positions)
             if number:
@@ -326,20 +327,45 @@ class KeysetReading(Work[Page]):
             if not rows:
                 piece.over = True
                 return None
-            if piece.high is not None and positions[-1] >= piece.high:
-                fitting = bisect_right(positions, piece.high)
-                if fitting:
-                    self._keep(piece, rows[:fitting], positions[fitting - 1])
-                piece.over = True
+            self._keep(piece, rows, positions)
+            if piece.over:
                 return None
-            self._keep(piece, rows, positions[-1])
             length = len(rows)
         piece.short = length != PAGE
         return None
 
-    def _keep(self, piece: _Piece, rows: list[Any], position: int) -> None:
-        piece.pages.append(Page(rows, self._keyset.id_at(position)))
-        piece.low = position
+    def _accept_full(self, piece: _Piece, pages: Sequence[Any]) -> int:
+        """Take full pages in order at once, which is what most answers are, in half the time; how many they are."""
+        rows: list[Any] = []
+        count = 0
+        try:
+            for page in pages:
+                if page is None or isinstance(page, Bitrix24Error):
+                    break
+                found = rows_of(self._keyset.method, page, self._keyset.known.rows)
+                if len(found) != PAGE:
+                    break
+                rows += found
+                count += 1
+            positions = self._keyset.positions(rows)
+        except IncompleteReplyError:
+            return 0
+        if count < 2 or (piece.low is not None and positions[0] <= piece.low) or not _ascending(positions):
+            return 0
+        self._chained = True
+        self._keep(piece, rows, positions)
+        return count
+
+    def _keep(self, piece: _Piece, rows: list[Any], positions: list[int]) -> None:
+        """Rows that follow what is known; those behind the end are somebody else's, and show that this was reached."""
+        if piece.high is not None and positions[-1] >= piece.high:
+            piece.over = True
+            if positions[-1] > piece.high:
+                fitting = bisect_right(positions, piece.high)
+                rows, positions = rows[:fitting], positions[:fitting]
+        if rows:
+            piece.pages.append(Page(rows, self._keyset.id_at(positions[-1])))
+            piece.low = positions[-1]
 
     def _positions(self, result: Any) -> tuple[list[Any], list[int]]:
         rows = rows_of(self._keyset.method, result, self._keyset.known.rows)
@@ -414,6 +440,10 @@ class KeysetReading(Work[Page]):
         if when and self._chained is not False:
             log.info("%s: %s; each page is asked for by ids that are known.", self._keyset.method, why)
             self._chained = False
+
+
+def _ascending(positions: Sequence[int]) -> bool:
+    return all(map(lt, positions, positions[1:]))
 
 
 def _bounded(pages: int, low: int | None, high: int | None) -> int:
