@@ -215,9 +215,9 @@ def element_id(element: Mapping[str, Any]) -> int:
 
 
 def _text(value: Any) -> str | None:
-    if isinstance(value, Mapping) and len(value) == 1:
-        # A property of a list's element: the value by its own id.
-        (value,) = value.values()
+    if isinstance(value, Mapping):
+        # A property of a product names its value; that of a list's element has it under the value's own id.
+        value = value["value"] if "value" in value else next(iter(value.values())) if len(value) == 1 else None
     made = key_value(value)
     return None if made is None else str(made)
 

@@ -62,14 +62,18 @@ class Products(StoringPortal):
             ((name, wanted),) = conditions.items()
             values = wanted.values() if isinstance(wanted, dict) else [wanted]
             rows = [
-                {"id": number, "iblockId": 23, name.lstrip("="): element["xmlId"]}
+                {"id": number, "iblockId": 23, name.lstrip("="): self._shown(name.lstrip("="), element)}
                 for number, element in self.elements.items()
-                if number > last and element["xmlId"] in values
+                if number > last and element[name.lstrip("=")] in values
             ]
             return {"products": rows[:50]}
         number = int(params["id"]) if method == "catalog.product.update" else len(self.elements) + 1
         self.elements[number] = self.elements.get(number, {}) | params["fields"]
         return {"element": {"id": number, "createdBy": 1}}
+
+    @staticmethod
+    def _shown(name: str, element: dict[str, Any]) -> Any:
+        return element[name] if name == "xmlId" else {"value": element[name], "valueId": "9"}
 
 
 def task(key: str, title: str) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def listed(key: str, title: str) -> dict[str, Any]:
 
 
 def product(key: str, title: str) -> dict[str, Any]:
-    return {"fields": {"iblockId": 23, "name": title, "xmlId": key}}
+    return {"fields": {"iblockId": 23, "name": title, "xmlId": key, "property258": key}}
 
 
 @pytest.mark.parametrize(
@@ -91,8 +95,9 @@ def product(key: str, title: str) -> dict[str, Any]:
         (Tasks, "tasks.task.add", "UF_AUTO_ORDER", task, "TITLE"),
         (Lists, "lists.element.add", "PROPERTY_9", listed, "NAME"),
         (Products, "catalog.product.add", "xmlId", product, "name"),
+        (Products, "catalog.product.add", "property258", product, "name"),
     ],
-    ids=["tasks", "lists", "products"],
+    ids=["tasks", "lists", "products", "properties"],
 )
 @pytest.mark.parametrize("count", [1, 130])
 def test_an_element_is_added_once_and_updated_then(  # noqa: PLR0917 - a table
