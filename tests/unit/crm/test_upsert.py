@@ -87,7 +87,7 @@ def test_a_repeat_adds_nothing() -> None:
     assert portal.requests - before == 3 * 7
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 300),
     st.integers(1, 4),
