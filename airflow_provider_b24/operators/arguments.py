@@ -48,6 +48,12 @@ def check_switches(*, or_none: bool = False, **given: object) -> None:
             )
 
 
+def check_parallel(value: object) -> None:
+    """Refuse what can not be a number of requests that are under way at once."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 40:
+        raise ConfigurationError(f"parallel is {value!r}", advice="Give a number from 1 to 40.")
+
+
 def seconds(value: dt.timedelta | float, argument: str) -> float:
     """A duration as seconds.
 

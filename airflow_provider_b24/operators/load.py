@@ -14,7 +14,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.task_state import life_of, task_state
 from airflow_provider_b24.links.portal import CrmListLink, show
-from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_parallel, check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.marks import (
     Mark,
@@ -175,8 +175,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
         if not isinstance(overlap, dt.timedelta) or overlap < dt.timedelta(0):
             raise ConfigurationError(f"overlap is {overlap!r}", advice="Give a timedelta that is not negative.")
-        if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= 40:
-            raise ConfigurationError(f"parallel is {parallel!r}", advice="Give a number from 1 to 40.")
+        check_parallel(parallel)
         if rest_params is not None:
             check_unless_template(_check_params, rest_params)
         check_unless_template(switch, full_reload)

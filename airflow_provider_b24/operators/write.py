@@ -12,7 +12,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.task_state import life_of, task_state, tried_before
 from airflow_provider_b24.links.portal import CrmListLink, show
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_parallel, check_unless_template, is_known
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.operators.written import InputChangedError, Written, spelled
@@ -123,8 +123,7 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
             raise ConfigurationError(f"max_rejected is {max_rejected!r}", advice="It is a number of rows, or a share.")
         if isinstance(max_rejected, float) and max_rejected > 1:
             raise ConfigurationError(f"max_rejected is {max_rejected!r}", advice="A share is at most 1.0.")
-        if isinstance(parallel, bool) or not isinstance(parallel, int) or not 1 <= parallel <= 40:
-            raise ConfigurationError(f"parallel is {parallel!r}", advice="Give a number from 1 to 40.")
+        check_parallel(parallel)
 
     def records(self) -> Generator[Record, None, None]:
         """The input, in the same order in every try."""

@@ -388,7 +388,7 @@ def test_killed_anywhere_nothing_is_added_twice_and_nothing_is_left_out(portal, 
 
 def test_killed_anywhere_with_a_key_everything_is_there_once(portal, database):
     scores(database, 330)
-    for dies_at in range(1, 20):
+    for dies_at in range(1, 20, 3):
         deals_anew(portal, 0)
         store = Dying(dies_at, keeps=dies_at % 2 == 0)
         outcome = tries(sql(NEW, method="crm.item.add", key="originId"), store)
