@@ -88,6 +88,7 @@ class Course:
         times: int = 1,
         width: int | None = None,
         count: int = 0,
+        items: bool = False,
         fault: Fault | None = None,
     ) -> Heat:
         """Have a client do something.
@@ -95,6 +96,7 @@ class Course:
         :param times: so many processes do it at once.
         :param width: how many requests each may have under way; None for its own choice.
         :param count: rows to write, or calls to make.
+        :param items: whether it reads ``crm.item.list``, and not ``crm.deal.list``.
         :param fault: what befalls the portal, once the work has begun.
         """
         job = {
@@ -105,6 +107,7 @@ class Course:
             "limited": self._limited,
             "width": width,
             "count": count,
+            "items": items,
         }
         files = [os.path.join(self._folder.name, str(number)) for number in range(times)]
         children = [_started({**job, "out": file}) for file in files]
