@@ -29,7 +29,8 @@ def nightly_load_to_parquet():
         task_id="deals",
         method="crm.item.list",
         params={"entityTypeId": 2},
-        path=f"{LAKE}/deals/{{{{ dag_run.run_after | ds }}}}.parquet",
+        # A file of its own for each run: one that is started by hand must not replace that of the night.
+        path=f"{LAKE}/deals/{{{{ dag_run.run_after | ts_nodash }}}}.parquet",
         # What the warehouse has and this file has not was deleted in the portal.
         ids_path=f"{LAKE}/deal_ids/{{{{ dag_run.run_after | ds }}}}.parquet",
         retries=3,

@@ -55,7 +55,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         False.
     :param misfits: what becomes of a value that its column can not hold, such as a text in a field of numbers:
         ``fail`` (default) ends the load, and names row and column; ``null`` stores NULL, and tells it in the log.
-    :param chunk: how many rows at least are in a transaction, and are read again at most after a crash. Default 5000.
+    :param chunk: how many rows are in a transaction, and are read again at most after a crash. Default 5000.
     :param hook_params: for the database's hook. Templated.
     :param database: another than the connection's. Templated.
     :return: as of :class:`~.operators.load.LoadsList`, with ``changed``, how many rows were not in the table like this,

@@ -251,7 +251,7 @@ def test_a_run_that_is_done_again_reads_what_it_read(portal, airflow, meanwhile)
     assert (ids, again["since"], again["mark"]) == ([changed], second["since"], None)
     assert len(loaded(run_of("first"))[0]) == 230
     assert mark_of(airflow) == kept
-    for number in range(40):
+    for number in range(31):
         loaded(run_of(f"more {number}"))
     assert len(mark_of(airflow)["runs"]) == 30
 

@@ -221,7 +221,7 @@ def death(small_parts, monkeypatch):
 
 @pytest.mark.parametrize(("ending", "several"), [("jsonl", None), ("parquet", None), ("csv.gz", 60)])
 def test_it_may_be_killed_at_any_point(portal, lake, death, ending, several):
-    deals_anew(portal, 120)
+    deals_anew(portal, 110)
     path = lake / f"deals.{ending}"
     everything = sorted(deals(portal))
     deaths = 0
