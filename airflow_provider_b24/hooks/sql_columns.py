@@ -8,13 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
+from airflow_provider_b24.hooks.sql_design import ColumnNames
 from airflow_provider_b24.rest.errors import ConfigurationError
-
-ColumnNames = Literal["snake", "portal"]
-
-COLUMN_NAMES = ("snake", "portal")
 
 # PostgreSQL cuts longer names off, so that two of them can become one.
 _LONGEST_NAME = 63

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_b24.crm.row_files import check_kinds
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.database import check_conn_id, database_hook
-from airflow_provider_b24.hooks.sql_columns import COLUMN_NAMES, ColumnNames
-from airflow_provider_b24.hooks.sql_table import DELETED, MISFITS, Deleted, Design, Misfits, SqlTable, check_table
+from airflow_provider_b24.hooks.sql_design import (
+    COLUMN_NAMES,
+    DELETED,
+    MISFITS,
+    ColumnNames,
+    Deleted,
+    Design,
+    Misfits,
+    check_table,
+)
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
 from airflow_provider_b24.operators.load import Load, LoadsList
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
+
+if TYPE_CHECKING:
+    from airflow_provider_b24.hooks.sql_table import SqlTable
 
 
 class Bitrix24ToSqlOperator(LoadsList):
@@ -123,7 +133,10 @@ class Bitrix24ToSqlOperator(LoadsList):
             isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
         ):
             raise ConfigurationError(f"columns is {columns!r}", advice="Give names of columns by names of fields.")
-        check_kinds(kinds)
+        if kinds is not None:
+            from airflow_provider_b24.crm.row_files import check_kinds
+
+            check_kinds(kinds)
         if is_known(self.method):
             self._key_field()
         if detect_deleted and deleted == "keep":
@@ -158,6 +171,8 @@ class Bitrix24ToSqlOperator(LoadsList):
             yield _Target(self, hook, table, load)
 
     def _open(self, kinds: Mapping[str, str], left_out: Collection[str] = ()) -> SqlTable:
+        from airflow_provider_b24.hooks.sql_table import SqlTable
+
         design = Design(
             self.table,
             self._key_field(),

@@ -34,14 +34,12 @@ class Story:
     :ivar ends: how each try ended: by a signal, if negative.
     :ivar noted: behind which id each try was to go on.
     :ivar asked: the lowest id behind which each asked for deals.
-    :ivar calls: how many pages all tries together asked for.
     :ivar left: how many rows there are in the end.
     """
 
     ends: list[int] = field(default_factory=list)
     noted: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
-    calls: int = 0
     left: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -87,7 +85,6 @@ def killed(place: Place) -> Story:
                 story.ends.append(attempt(kill))
                 found = bounds(portal, before)
                 story.asked.append(min(found, default=story.noted[-1]))
-                story.calls += len(found)
             process.stdin.close()
             process.wait()
         table = server.table("deals")
