@@ -35,6 +35,7 @@ class ListPortal:
     :ivar spoil: called with the rows of each page; what it returns is sent instead.
     :ivar without: methods it has not.
     :ivar resolves: whether references are filled in.
+    :ivar unresolved: what ``crm.deal.list`` takes one for that leads nowhere.
     """
 
     def __init__(self, ids: Any) -> None:
@@ -45,6 +46,7 @@ class ListPortal:
         self.spoil: Callable[[list[Any]], Any] = lambda rows: rows
         self.without: set[str] = set()
         self.resolves = True
+        self.unresolved = 0
         self.requests = self.commands = self.pages = 0
 
     def insert(self, number: int, group: str = "a") -> None:
@@ -112,7 +114,7 @@ class ListPortal:
             assert sign in (">", "<", ">=", "<=")
             if strict and not text.isdigit():
                 return {"error": "INVALID_ARG_VALUE", "error_description": f"Invalid filter: {text}"}
-            bounds.append((sign, int(text) if text.isdigit() else 0))
+            bounds.append((sign, int(text) if text.isdigit() else self.unresolved))
         rows = self.find(bounds, group, direction == "DESC")
         shown = [{key: number if strict else str(number)} for number in rows]
         self.pages += 1

@@ -376,6 +376,14 @@ def test_pages_that_rights_thin_out(method: str) -> None:
     assert portal.requests < 30
 
 
+@pytest.mark.parametrize("unresolved", [0, 10**18])
+def test_what_comes_behind_a_short_page_says_nothing(unresolved: int) -> None:
+    portal = ListPortal(range(1, 3001))
+    portal.unresolved = unresolved
+    portal.spoil = lambda rows: [row for row in rows if int(row["ID"]) % 300 != 70]
+    assert read(Reader(portal), DEALS) == [number for number in range(1, 3001) if number % 300 != 70]
+
+
 @pytest.mark.parametrize("method", [ITEMS, DEALS])
 def test_a_portal_that_does_not_sort_the_other_way(method: str) -> None:
     portal = ListPortal(range(1, 301))
