@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import IO, Any
 
-from airflow_provider_b24.crm.row_files import Column, Row, as_json, as_text, check_installed
+from airflow_provider_b24.crm.row_files import Column, Row, Unfit, as_json, as_text, check_installed
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 # What is held in memory, before it is written as one of the file's groups of rows.
@@ -18,12 +18,13 @@ _GROUP_ROWS = 100_000
 class ParquetFile:
     """Columns of the types that the fields have; whole groups of rows, as large as memory may be used for."""
 
-    def __init__(self, out: IO[bytes], columns: Sequence[Column]) -> None:
+    def __init__(self, out: IO[bytes], columns: Sequence[Column], unfit: Unfit | None = None) -> None:
         check_installed("parquet")
         import pyarrow as pa
         from pyarrow import parquet
 
         self.columns = list(columns)
+        self._unfit = unfit
         self._arrow = pa
         self._schema = pa.schema([(column.name, _arrow_type(pa, column)) for column in columns])
         self._writer = parquet.ParquetWriter(out, self._schema)
@@ -79,19 +80,11 @@ class ParquetFile:
                 else:
                     values.append(made(value))
             except (TypeError, ValueError, ArithmeticError):
-                raise _unfit(column, row) from None
-        try:
-            return self._arrow.array(values, kind)
-        except (self._arrow.ArrowException, TypeError, ValueError, ArithmeticError):
-            raise self._worst(column, kind, rows, values) from None
-
-    def _worst(self, column: Column, kind: Any, rows: Sequence[Row], values: list[Any]) -> ConfigurationError:
-        for row, value in zip(rows, values, strict=True):
-            try:
-                self._arrow.array([value], kind)
-            except (self._arrow.ArrowException, TypeError, ValueError, ArithmeticError):
-                return _unfit(column, row)
-        return _unfit(column, rows[0])
+                if self._unfit is None:
+                    raise _unfit(column, row) from None
+                self._unfit(_unfit(column, row))
+                values.append(None)
+        return self._arrow.array(values, kind)
 
 
 def _arrow_type(pa: Any, column: Column) -> Any:
@@ -121,6 +114,12 @@ def _exactly(*kinds: type) -> Callable[[Any], Any]:
     return check
 
 
+def _integer(value: Any) -> int:
+    if not -(2**63) <= _exactly(int)(value) < 2**63:
+        raise ValueError
+    return int(value)
+
+
 def _float(value: Any) -> float:
     return float(_exactly(int, float, Decimal)(value))
 
@@ -146,7 +145,7 @@ def _money(value: Any) -> dict[str, Any]:
 _CELLS: dict[str, Callable[[Any], Any]] = {
     "text": as_text,
     "string": as_text,
-    "integer": _exactly(int),
+    "integer": _integer,
     "number": _float,
     "boolean": _exactly(bool),
     "date": _day,
@@ -162,5 +161,6 @@ def _unfit(column: Column, row: Row) -> ConfigurationError:
     return ConfigurationError(
         f"row {row.get('id', row.get('ID'))!r} has {shown} in {column.name!r}, which is "
         f"{'a list of values ' if column.multiple else ''}of the kind {column.kind}",
-        advice=f"Let the column be a text, which takes anything: kinds={{{column.name!r}: 'string'}}; or leave it out.",
+        advice=f"Let the column be a text, which takes anything: kinds={{{column.name!r}: 'string'}}. Or set "
+        "misfits='null'.",
     )

@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -27,6 +27,7 @@ KINDS = ("string", "integer", "number", "boolean", "date", "datetime", "money", 
 _ENDINGS = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl", ".ndjson.gz": "jsonl.gz"}
 
 Row = Mapping[str, Any]
+Unfit = Callable[[ConfigurationError], None]
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,18 @@ def further_columns(
     return [_column(name, None, (kinds or {}).get(name)) for name in names]
 
 
-def row_file(format_: str, out: IO[bytes], columns: Sequence[Column]) -> RowFile:
+def row_file(format_: str, out: IO[bytes], columns: Sequence[Column], unfit: Unfit | None = None) -> RowFile:
     """Begin a file.
 
     :param format_: one of ``FORMATS``.
     :param out: where its bytes go.
+    :param unfit: is told of a value that its column can not hold, and nothing is written for it. By default it ends the
+        writing.
     """
     if format_ == "parquet":
         from airflow_provider_b24.crm.parquet_files import ParquetFile
 
-        return ParquetFile(out, columns)
+        return ParquetFile(out, columns, unfit)
     return (_JsonLines if format_.startswith("jsonl") else _Csv)(out, columns, zipped=format_.endswith(".gz"))
 
 

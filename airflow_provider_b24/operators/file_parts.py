@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_b24.crm.row_files import Column, RowFile, further_columns, row_file
+from airflow_provider_b24.crm.row_files import Column, RowFile, Unfit, further_columns, row_file
 from airflow_provider_b24.rest.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class FileParts:
     :param rows_per_file: a further file is begun after so many rows; None for one file. Rows that are stored together
         stay together.
     :param kinds: of fields that are to be another than what the portal says.
+    :param unfit: see :func:`~.crm.row_files.row_file`.
     :param kept: what an earlier try has kept.
     """
 
@@ -45,6 +46,7 @@ class FileParts:
         *,
         rows_per_file: int | None = None,
         kinds: Mapping[str, str] | None = None,
+        unfit: Unfit | None = None,
         kept: Mapping[str, Any] | None = None,
     ) -> None:
         self._path = path
@@ -54,6 +56,7 @@ class FileParts:
         self._kept_format = kept["format"] if kept else format_
         self._rows_per_file = rows_per_file
         self._kinds = kinds
+        self._unfit = unfit
         self._fs: Any = path.fs
         place, _, name = str(path.path).rstrip("/").rpartition("/")
         self._folder = f"{place}/_{name}.loading"
@@ -172,7 +175,7 @@ class FileParts:
         self._name, self._rows = name, 0
         self._out = self._fs.open(f"{self._folder}/{name}", "wb")
         assert self._out is not None
-        self._file = row_file(self._format, self._out, self._columns)
+        self._file = row_file(self._format, self._out, self._columns, self._unfit)
 
     def _end(self) -> str:
         assert self._file is not None

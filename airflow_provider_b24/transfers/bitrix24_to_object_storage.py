@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_b24.crm.row_files import Column, check_installed, check_kinds, columns_of, format_of
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
@@ -15,6 +15,10 @@ from airflow_provider_b24.rest.lists import list_method
 if TYPE_CHECKING:
     from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
     from airflow_provider_b24.operators.file_parts import FileParts
+
+
+# So many are told; the rest are like them.
+_MOST_MISFITS = 20
 
 
 class Bitrix24ToObjectStorageOperator(LoadsList):
@@ -42,14 +46,19 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         them as the portal sends them, except that addresses of files lose their tokens.
     :param kinds: of fields that are to be another than what the portal says: ``{"ufCrmBudget": "string"}``; one of
         ``string``, ``integer``, ``number``, ``boolean``, ``date``, ``datetime``, ``money``, ``json``. For Parquet.
+    :param misfits: what becomes of a value that its column in Parquet can not hold, such as a text in a field of
+        numbers: ``fail`` (default) ends the load, and names row and field; ``null`` writes nothing for it, and tells it
+        in the log.
     :param ids_path: write the ids of all rows that the list has now into this file as well, whenever they were changed:
         what a warehouse has and this file has not, was deleted. Templated.
-    :return: beside the counts of a load, ``files`` (paths), ``bytes``, and with ``ids_path`` ``ids``, their number; as
-        XCom.
+    :return: beside the counts of a load, ``files`` (paths), ``bytes``, ``misfits`` (how many values this try has not
+        written), and with ``ids_path`` ``ids``, their number; as XCom.
     """
 
     template_fields: Sequence[str] = (*LoadsList.template_fields, "path", "conn_id", "ids_path")
     template_fields_renderers: ClassVar[dict[str, str]] = {"rest_params": "json"}
+
+    _misfits: int = 0
 
     def __init__(
         self,
@@ -60,6 +69,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         rows_per_file: int | None = None,
         typed: bool | None = None,
         kinds: Mapping[str, str] | None = None,
+        misfits: Literal["fail", "null"] = "fail",
         ids_path: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -70,6 +80,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         self.rows_per_file = rows_per_file
         self.typed = typed
         self.kinds = kinds
+        self.misfits = misfits
         self.ids_path = ids_path
         check_switches(typed=typed, or_none=True)
         if rows_per_file is not None:
@@ -78,6 +89,8 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
             pieces = -(-rows_per_file // self.rows_at_once)
             self.rows_at_once = -(-rows_per_file // pieces)
         check_kinds(kinds)
+        if misfits not in ("fail", "null"):
+            raise ConfigurationError(f"misfits is {misfits!r}", advice="It can be 'fail', 'null'.")
         if is_known(path):
             self._format()
         if ids_path is not None:
@@ -94,6 +107,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
     @contextmanager
     def open_target(self, hook: Bitrix24Hook, load: Load) -> Iterator[Target]:
         """Files under temporary names."""
+        self._misfits = 0
         format_ = self._format()
         check_installed(format_)
         columns: list[Column] = []
@@ -114,7 +128,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
     def complete(self, hook: Bitrix24Hook, target: Target) -> dict[str, Any]:
         """Write the ids, if they are wanted, and move all files to where they belong."""
         if self.ids_path is None:
-            return target.finish()
+            return {**target.finish(), "misfits": self._misfits}
         from airflow.sdk import ObjectStoragePath
 
         from airflow_provider_b24.operators.file_parts import FileParts
@@ -134,6 +148,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
             "files": [*counts["files"], *written["files"]],
             "bytes": counts["bytes"] + written["bytes"],
             "ids": count,
+            "misfits": self._misfits,
         }
 
     def _format(self) -> str:
@@ -150,8 +165,19 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
 
         path = ObjectStoragePath(self.path.rstrip("/"), conn_id=self.conn_id)
         return FileParts(
-            path, self._format(), columns, rows_per_file=self.rows_per_file, kinds=self.kinds, kept=kept or None
+            path,
+            self._format(),
+            columns,
+            rows_per_file=self.rows_per_file,
+            kinds=self.kinds,
+            unfit=None if self.misfits == "fail" else self._tell_misfit,
+            kept=kept or None,
         )
+
+    def _tell_misfit(self, error: ConfigurationError) -> None:
+        self._misfits += 1
+        if self._misfits <= _MOST_MISFITS:
+            self.log.warning("%s. Nothing is written for it", error.description)
 
     def _select(self, name: str | None) -> Sequence[str]:
         found = next(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_b24.chat.addresses import crm_url, of_call, of_dialog
+from airflow_provider_b24.chat.addresses import crm_url, of_call, of_dialog, of_list
 
 CLOUD = "https://example.bitrix24.com"
 OWN = "https://portal.example.org:8443"
@@ -163,3 +163,21 @@ def test_what_is_no_id_leads_nowhere(method):
         for params in (odd, named):
             for result in ODD:
                 assert of_call(CLOUD, method, params, result) == {}, (params, result)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "path"),
+    [
+        ("crm.item.list", {"entityTypeId": 2}, "/crm/deal/list/"),
+        ("crm.item.add", {"ENTITYTYPEID": "1030"}, "/crm/type/1030/"),
+        ("crm.contact.list", None, "/crm/contact/list/"),
+        ("crm.quote.list", {}, "/crm/type/7/"),
+        ("crm.item.list", {}, None),
+        ("crm.activity.list", {}, None),
+        ("crm.deal.contact.items", {}, None),
+        ("user.get", {}, None),
+    ],
+    ids=str,
+)
+def test_the_list_that_is_read(method, params, path):
+    assert of_list(OWN, method, params) == ({"crm_list": f"{OWN}{path}"} if path else {})

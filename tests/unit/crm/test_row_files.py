@@ -233,6 +233,13 @@ def test_what_a_column_can_not_hold_is_named(kind, value):
     assert "kinds={'x': 'string'}" in str(caught.value)
     table = parquet.read_table(io.BytesIO(written("parquet", [Column("x", "string")], rows)))
     assert table.column("x").null_count == 1
+    told: list[ConfigurationError] = []
+    out = io.BytesIO()
+    file = row_file("parquet", out, [Column("x", kind)], told.append)
+    file.write(rows)
+    file.close()
+    assert parquet.read_table(io.BytesIO(out.getvalue())).column("x").to_pylist() == [None, None]
+    assert [one.description for one in told] == [caught.value.description]
 
 
 def test_which_columns_there_are():

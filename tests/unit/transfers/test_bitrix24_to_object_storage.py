@@ -122,6 +122,21 @@ def test_chosen_columns_in_their_order(portal, lake):
     assert rows_of(lake / "a.parquet")[0]["begindate"] == deals(portal)[1]["begindate"]
 
 
+def test_values_that_their_columns_can_not_hold(portal, lake, capsys):
+    with portal.company.lock:
+        for key in range(1, 26):
+            portal.company.crm.tables[2].rows[key]["opportunity"] = "much"
+    path = lake / "a.parquet"
+    with pytest.raises(AirflowFailException, match="row 1 has 'much' in 'opportunity', which is of the kind number"):
+        load(path).execute(run_of())
+    assert files_in(lake) == []
+    assert load(path, misfits="null").execute(run_of())["misfits"] == 25
+    assert [row["opportunity"] is None for row in rows_of(path)] == [True] * 25 + [False] * 205
+    assert capsys.readouterr().out.count("Nothing is written for it") == 20
+    assert load(path, kinds={"opportunity": "string"}).execute(run_of())["misfits"] == 0
+    assert rows_of(path)[0]["opportunity"] == "much"
+
+
 def test_a_list_of_which_the_portal_says_nothing_is_text(portal, lake, capsys):
     portal.faults.add(Fault("error", "voximplant.statistic.get", code="X"))
     with pytest.raises(AirflowFailException):
@@ -353,10 +368,11 @@ def test_a_store_without_folders(portal):
         ({"path": "a.csv", "rows_per_file": True}, "rows_per_file is True"),
         ({"path": "a.csv", "typed": "no"}, "typed is 'no'"),
         ({"path": "a.csv", "kinds": {"x": "int"}}, "kinds has 'x': 'int'"),
+        ({"path": "a.csv", "misfits": "skip"}, "misfits is 'skip'. It can be 'fail', 'null'."),
         ({"path": "a.csv", "ids_path": "ids"}, "path is 'ids', and its ending is no format"),
         ({"path": "a.csv", "ids_path": ""}, "ids_path is ''"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:
