@@ -40,6 +40,9 @@ class ReadingCalls(RestCalls):
     ) -> Iterator[Any]:
         """Every row of a list method once, in the order of ids, as they are needed.
 
+        What the list had at its beginning is read: rows that are added meanwhile are left to the next reading, and what
+        others change or delete takes no other row with it. A long one tells in the log how far it has come.
+
         :param method: a list method, such as ``crm.item.list``.
         :param params: its filter, select and other parameters; not ``start``.
         :param version: 3 for a method of REST 3.0.
