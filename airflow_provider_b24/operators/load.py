@@ -14,7 +14,13 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.task_state import life_of, task_state
 from airflow_provider_b24.links.portal import CrmListLink, show
-from airflow_provider_b24.operators.arguments import check_parallel, check_switches, check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import (
+    check_parallel,
+    check_switches,
+    check_unless_template,
+    check_version,
+    is_known,
+)
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.marks import (
     Mark,
@@ -171,8 +177,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         check_switches(incremental=incremental, or_none=True)
         check_switches(interval=interval)
         check_unless_template(check_method, method)
-        if version not in (2, 3):
-            raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+        check_version(version)
         if not isinstance(overlap, dt.timedelta) or overlap < dt.timedelta(0):
             raise ConfigurationError(f"overlap is {overlap!r}", advice="Give a timedelta that is not negative.")
         check_parallel(parallel)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, PersonLink, TaskLink, show
-from airflow_provider_b24.operators.arguments import check_unless_template
+from airflow_provider_b24.operators.arguments import check_unless_template, check_version
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -60,8 +60,7 @@ class RestOperator(TakesRestParams, DefersAtLimit):
         self.max_result_bytes = max_result_bytes
         self.bitrix24_conn_id = bitrix24_conn_id
         check_unless_template(check_method, method)
-        if version not in (2, 3):
-            raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+        check_version(version)
         if rest_params is not None:
             check_unless_template(_check_params, rest_params)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from airflow_provider_b24.operators.file import FileUploadOperator
 from airflow_provider_b24.operators.rest import RestOperator
 from airflow_provider_b24.rest.errors import ConfigurationError, FileError
 from airflow_provider_b24.testing import Fault
+from tests.unit.operators.loads import Store
 
 
 def upload(**arguments):
@@ -25,19 +25,6 @@ def upload(**arguments):
 
 
 NUMBERS = itertools.count()
-
-
-class Store:
-    """A task's state store: what is kept in it has been JSON."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self.kept[key]) if key in self.kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self.kept[key] = json.dumps(value)
 
 
 @pytest.fixture
