@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from airflow_provider_b24.hooks.sql_columns import (
     kind_of,
     named,
 )
-from airflow_provider_b24.hooks.sql_design import Design, check_table
+from airflow_provider_b24.hooks.sql_design import ColumnNames, Deleted, Misfits, check_table
 from airflow_provider_b24.hooks.sql_dialects import dialect_of
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -36,6 +36,34 @@ DELETED_AT = "deleted_at"
 
 # So many values that do not fit are told in the log.
 _MOST_MISFITS = 20
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a table is to be.
+
+    :ivar table: its name, with that of its schema before it if need be.
+    :ivar key: the field of the id in the portal's rows.
+    :ivar kinds: of the portal's fields, by their names, as far as they are known; of others, values tell it.
+    :ivar style: how columns are named after fields.
+    :ivar names: of columns, by field, where they are to be others.
+    :ivar create: whether the table is created where it is not there.
+    :ivar add: whether columns are added to it for fields that have none.
+    :ivar deleted: what becomes of rows that are gone from the portal.
+    :ivar left_out: fields that go into no column.
+    :ivar misfits: what becomes of a value that its column can not hold: ``fail``, or ``null``.
+    """
+
+    table: str
+    key: str
+    kinds: Mapping[str, str]
+    style: ColumnNames = "snake"
+    names: Mapping[str, str] | None = None
+    create: bool = False
+    add: bool = True
+    deleted: Deleted = "delete"
+    misfits: Misfits = "fail"
+    left_out: Collection[str] = ()
 
 
 class SqlTable:

@@ -6,9 +6,9 @@ import datetime as dt
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
@@ -22,16 +22,6 @@ from airflow_provider_b24.operators.arguments import (
     is_known,
 )
 from airflow_provider_b24.operators.deferral import DefersAtLimit
-from airflow_provider_b24.operators.marks import (
-    Mark,
-    Window,
-    fingerprint,
-    is_backfill,
-    mark_key,
-    moment,
-    of_interval,
-    switch,
-)
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
 from airflow_provider_b24.rest.lists import ListMethod, list_method
@@ -41,60 +31,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_b24.crm.fields import Field
+    from airflow_provider_b24.operators.loading import Load, Target
+    from airflow_provider_b24.operators.marks import Mark, Window
     from airflow_provider_b24.rest.reading import Page
 
 _STATE = "bitrix24/load"
-
-
-class Target(Protocol):
-    """Where the rows of one load go."""
-
-    def store(self, rows: list[Any]) -> bool:
-        """Take rows.
-
-        :return: whether all rows so far are safe, so that a later try need not read them again.
-        """
-
-    def secure(self) -> bool:
-        """Make safe what was taken, for the task is about to pause or to fail.
-
-        :return: as of :meth:`store`.
-        """
-
-    def kept(self) -> dict[str, Any]:
-        """What a later try has to know to go on behind the rows that are safe; plain values."""
-
-    def finish(self) -> dict[str, Any]:
-        """Make the load visible: it is whole.
-
-        :return: counts and paths, for XCom.
-        """
-
-
-@dataclass
-class Load:
-    """One load, over all tries of its task; plain values.
-
-    :ivar life: the tries that belong together; see :func:`~.hooks.task_state.life_of`.
-    :ivar fingerprint: tells what is loaded from anything else.
-    :ivar since: see :class:`~.operators.marks.Window`; so is ``until``, and ``moves``.
-    :ivar began: the portal's time before the first row was read.
-    :ivar started: the same by this host's clock (epoch seconds).
-    :ivar after: the key of the last row that is safe; None before there is one.
-    :ivar rows: how many rows are safe.
-    :ivar kept: what the target has to know to go on.
-    """
-
-    life: str
-    fingerprint: str
-    since: str | None
-    until: str | None
-    moves: bool
-    began: str
-    started: float
-    after: int | str | None = None
-    rows: int = 0
-    kept: dict[str, Any] = field(default_factory=dict)
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "")
 
 
 class LoadsList(TakesRestParams, DefersAtLimit):
@@ -183,7 +125,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         check_parallel(parallel)
         if rest_params is not None:
             check_unless_template(_check_params, rest_params)
-        check_unless_template(switch, full_reload)
+        check_unless_template(_switch, full_reload)
         if is_known(method):
             self._is_incremental()
 
@@ -344,6 +286,8 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         """The load of an earlier try, if this one can go on with it."""
         if not kept or kept.get("life") != life or kept.get("fingerprint") != print_:
             return None
+        from airflow_provider_b24.operators.loading import Load
+
         load = Load(**kept)
         lost = self.lacks(hook, load.kept) if load.after is not None else ""
         if lost:
@@ -360,6 +304,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
 
     def _begun(self, context: Context, hook: Bitrix24Hook, mark: Mark, print_: str, *, incremental: bool) -> Load:
         from airflow_provider_b24.crm.moments import moment_of
+        from airflow_provider_b24.operators.loading import Load
 
         now, started = hook.portal_time(), round(time.time(), 3)
         window = self._window(context, hook, mark, incremental=incremental)
@@ -372,7 +317,9 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         return Load(life_of(context), print_, since, until, window.moves, now.isoformat(), started)
 
     def _window(self, context: Context, hook: Bitrix24Hook, mark: Mark, *, incremental: bool) -> Window:
-        if switch(self.full_reload):
+        from airflow_provider_b24.operators.marks import Window, is_backfill, moment, of_interval
+
+        if _switch(self.full_reload):
             return Window(moves=incremental, why="everything, for full_reload is set")
         since, until = moment(self.since), moment(self.until)
         if since is not None or until is not None:
@@ -407,6 +354,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
 
     def _mark(self, context: Context, hook: Bitrix24Hook) -> tuple[Mark, str]:
         from airflow_provider_b24.hooks.shared_store import shared_store
+        from airflow_provider_b24.operators.marks import Mark, fingerprint, mark_key
 
         of = f"{_of(self.method, self.rest_params)} of {hook.portal}"
         print_ = fingerprint(hook.portal, self.method.lower(), self.version, self.rest_params or {}, self.target_name())
@@ -456,6 +404,14 @@ def _check_filter(method: str, params: Mapping[str, Any], known: ListMethod | No
                 method=method,
                 advice="Give since and until instead; or set incremental=False, to read all that the filter finds.",
             )
+
+
+def _switch(value: Any) -> bool:
+    """What a switch says, also where a template has made a text of it."""
+    text = str(value).strip().lower()
+    if text not in (*_YES, *_NO):
+        raise ConfigurationError(f"full_reload is {value!r}", advice="It is True or False.")
+    return text in _YES
 
 
 def _check_params(params: object) -> None:

@@ -14,7 +14,6 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 # Runs that are done again read from where they did before; so many are remembered.
 _REMEMBERED = 30
 _LONGEST_KEY = 250
-_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "")
 
 
 class Store(Protocol):
@@ -158,14 +157,6 @@ def moment(value: Any) -> str | None:
         return f"PT{value.total_seconds():.0f}S"
     text = "" if value is None else str(value).strip()
     return None if text in ("", "None") else text
-
-
-def switch(value: Any) -> bool:
-    """What a switch says, also where a template has made a text of it."""
-    text = str(value).strip().lower()
-    if text not in (*_YES, *_NO):
-        raise ConfigurationError(f"full_reload is {value!r}", advice="It is True or False.")
-    return text in _YES
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_b24.crm.row_files import Column, check_installed, check_kinds, columns_of, format_of
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
-from airflow_provider_b24.operators.load import Load, LoadsList, Target
+from airflow_provider_b24.operators.load import LoadsList
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
 
 if TYPE_CHECKING:
     from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
     from airflow_provider_b24.operators.file_parts import FileParts
+    from airflow_provider_b24.operators.loading import Load, Target
 
 
 # So many are told; the rest are like them.

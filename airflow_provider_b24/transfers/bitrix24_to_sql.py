@@ -15,17 +15,17 @@ from airflow_provider_b24.hooks.sql_design import (
     MISFITS,
     ColumnNames,
     Deleted,
-    Design,
     Misfits,
     check_table,
 )
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
-from airflow_provider_b24.operators.load import Load, LoadsList
+from airflow_provider_b24.operators.load import LoadsList
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
 
 if TYPE_CHECKING:
     from airflow_provider_b24.hooks.sql_table import SqlTable
+    from airflow_provider_b24.operators.loading import Load
 
 
 class Bitrix24ToSqlOperator(LoadsList):
@@ -171,7 +171,7 @@ class Bitrix24ToSqlOperator(LoadsList):
             yield _Target(self, hook, table, load)
 
     def _open(self, kinds: Mapping[str, str], left_out: Collection[str] = ()) -> SqlTable:
-        from airflow_provider_b24.hooks.sql_table import SqlTable
+        from airflow_provider_b24.hooks.sql_table import Design, SqlTable
 
         design = Design(
             self.table,

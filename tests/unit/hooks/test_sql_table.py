@@ -13,9 +13,8 @@ from airflow.providers.common.sql.hooks import lineage
 from airflow.sdk.lineage import HookLineageCollector
 
 from airflow_provider_b24.hooks.sql_columns import column_name
-from airflow_provider_b24.hooks.sql_design import Design
 from airflow_provider_b24.hooks.sql_dialects import Dialect
-from airflow_provider_b24.hooks.sql_table import SqlTable
+from airflow_provider_b24.hooks.sql_table import Design, SqlTable
 from airflow_provider_b24.rest.errors import ConfigurationError
 from tests.databases import Database, database, warehouse
 
