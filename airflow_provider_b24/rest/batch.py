@@ -41,6 +41,7 @@ from airflow_provider_b24.rest.protocol import (
     Call,
     Priority,
     Reply,
+    as_json,
     error_text,
     plain_value,
 )
@@ -61,6 +62,11 @@ _WRITTEN_REFERENCE = "%24result"
 _REFERENCE = re.compile(r"\$result\[([^\]]*)\]")
 # Documented as refused inside a batch: methods that carry files, and batch itself.
 _ALONE = re.compile(r"^batch$|\.(uploadfile|uploadversion)$|\.file\.(upload|download)$", re.IGNORECASE)
+
+
+def refers(params: Params) -> bool:
+    """Whether there is text in parameters that a batch would take for a reference, wherever and in whatever case."""
+    return "$result" in as_json(params).lower()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_b24.rest.batch import command
+from airflow_provider_b24.rest.batch import command, refers
 from airflow_provider_b24.rest.errors import ConfigurationError, IncompleteReplyError
 from airflow_provider_b24.rest.lists import ListMethod
 from airflow_provider_b24.rest.protocol import Call, Priority
@@ -30,6 +30,7 @@ class Keyset:
     :param after: begin behind this id.
     :ivar start: the position behind which it begins; None for the beginning of the list.
     :ivar filtered: whether there are conditions of the caller's.
+    :ivar batch: whether its pages may be asked for in a batch.
     :raises ConfigurationError: for parameters that leave no room for reading by key.
     """
 
@@ -46,6 +47,7 @@ class Keyset:
         self.known = known
         self._version = version
         self._params = dict(params)
+        self.batch = known.batch and not refers(params)
         self._descending = self._take_order()
         self._from, self._to = ("<", ">=") if self._descending else (">", "<=")
         self._filter = self._take_filter()

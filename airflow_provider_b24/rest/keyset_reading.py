@@ -104,7 +104,7 @@ class KeysetReading(Work[Page]):
         # The page at the other end, and the position of its first row: all from there on is known.
         self._seen: tuple[list[Any], list[int]] | None = None
         self._last = 0
-        self._alone = not keyset.known.batch
+        self._alone = not keyset.batch
         # Whether a reference to the page before leads to its last row: None until one has, or several have not.
         self._chained: bool | None = None
         self._breaks = 0

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from airflow_provider_b24.rest.batch import BatchReply, converse_batch
+from airflow_provider_b24.rest.batch import BatchReply, converse_batch, refers
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import Bitrix24Error
 from airflow_provider_b24.rest.lanes import Lane, Work, check_parallel
 from airflow_provider_b24.rest.listing import Reader
-from airflow_provider_b24.rest.protocol import Call, Reply, as_json
+from airflow_provider_b24.rest.protocol import Call, Reply
 
 # Pages in a batch: each may take a second or two, and a request is cut off after 60.
 _MOST_PAGES = 25
@@ -90,7 +90,7 @@ class PagedReading(Work[Page]):
 
     def _together(self, calls: Sequence[Call]) -> int:
         """How many of these calls go into a request: as many as leave none of the lanes without."""
-        alone = any(call.version == 3 or "$result[" in as_json(call.params) for call in calls[:1])
+        alone = any(call.version == 3 or refers(call.params) for call in calls[:1])
         return 1 if alone else max(1, min(_MOST_PAGES, -(-len(calls) // self.width)))
 
 
