@@ -225,6 +225,9 @@ def rows_of(method: str, result: Any, wrapper: str | None) -> list[Any]:
             return lists[0]
     elif wrapper == "{}" and isinstance(result, Mapping):
         return list(result.values())
+    elif wrapper == "" and isinstance(result, Mapping) and all(str(key).isdecimal() for key in result):
+        # PHP writes a list so that has gaps.
+        return list(result.values())
     elif wrapper and isinstance(result, Mapping):
         inner = result.get(wrapper)
         if isinstance(inner, list):
