@@ -3,7 +3,8 @@
 What has still to be read is a row of pieces: ranges of positions (see :mod:`.keyset`), each up to the beginning of the
 next, the last one up to the end that the list had when the reading began. A piece is read by a chain of pages from its
 beginning, and shrinks from there, whatever becomes of the chain. It is over when nothing can be left in it: a row at
-its end or beyond was seen, or an empty page. A page that is merely short proves nothing.
+its end or beyond was seen. A page that is merely short proves nothing, and an empty one little: what comes next,
+wherever, is asked for then; and where nothing comes, which row is the last one now.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _AHEAD = 1.5
 # So often a reference has led nowhere, or a short page was not the last, before each page is asked for by ids we know.
 _BREAKS = 2
 _SHORT_PAGES = 3.0
+# So many empty pages in a row are believed where no row is known to lie behind them.
+_EMPTY_PAGES = 2
 
 
 @dataclass(eq=False)
@@ -58,6 +61,8 @@ class _Piece:
     :ivar pages: what was not given out yet.
     :ivar asked: how many pages of it are under way.
     :ivar short: whether its last page was short, and not proven to be the last.
+    :ivar empty: empty pages in a row.
+    :ivar empty_at: the number of the first of them in its chain.
     :ivar failures: requests in a row that brought nothing.
     :ivar error: what ends the reading here.
     """
@@ -71,6 +76,8 @@ class _Piece:
     out: bool = False
     over: bool = False
     short: bool = False
+    empty: int = 0
+    empty_at: int = 0
     failures: int = 0
     error: Bitrix24Error | None = None
 
@@ -125,6 +132,10 @@ class KeysetReading(Work[Page]):
                 break
             # What has failed goes by itself: it has to wait before.
             if not (piece.out or piece.over or (chains and piece.failures != chains[0][0].failures)):
+                if piece.empty >= _EMPTY_PAGES:
+                    if chains:
+                        break
+                    return self._lane([(piece, Chain(piece.low, None, 0))], look=True)
                 chain = self._chain(at, limit - used, beside=bool(chains))
                 if chain is None:
                     break
@@ -144,7 +155,9 @@ class KeysetReading(Work[Page]):
             self._failed(request, answer, answer.error)
         else:
             self._pace.answered(answer.commands, answer.seconds, answer.waited, answer.size)
-            if not request.look or self._see_the_end(answer):
+            if request.look and self._looked:
+                self._see_whether_it_ends(request.chains[0][0], answer)
+            elif not request.look or self._see_the_end(answer):
                 for (piece, chain), pages in zip(request.chains, answer.pages, strict=False):
                     self._take(piece, chain, pages, answer.tries)
                 if request.look:
@@ -195,7 +208,7 @@ class KeysetReading(Work[Page]):
     def _lane(self, chains: Sequence[tuple[_Piece, Chain]], *, look: bool) -> Lane:
         for piece, chain in chains:
             piece.out, piece.asked = True, chain.pages
-        alone = self._alone or (not look and sum(chain.pages for _, chain in chains) == 1)
+        alone = self._alone or look + sum(chain.pages for _, chain in chains) == 1
         conversation = partial(
             converse_chains,
             keyset=self._keyset,
@@ -219,6 +232,9 @@ class KeysetReading(Work[Page]):
         :param beside: whether the request has others already.
         """
         piece = self._pieces[at]
+        if piece.empty:
+            # No end: what comes next shows how far there is nothing.
+            return Chain(piece.low, None, 1)
         if self._chained is False:
             most = 1
         if piece.low is None or piece.high is None or piece.density is None:
@@ -252,17 +268,48 @@ class KeysetReading(Work[Page]):
                 self._fail(piece, error, answer.tries, at_once=error.permanent)
             return False
         try:
-            rows, positions = self._positions(answer.look)
+            rows = rows_of(self._keyset.method, answer.look, self._keyset.known.rows)
+        except IncompleteReplyError as error:
+            self._fail(piece, error, answer.tries, at_once=False)
+            return False
+        try:
+            positions = self._keyset.positions(rows)
         except IncompleteReplyError as error:
             piece.error = error
             return False
         self._looked = True
-        if positions and all(map(gt, positions, positions[1:])) and (piece.low is None or positions[-1] > piece.low):
-            piece.high = positions[0]
-            self._seen = rows[::-1], positions[::-1]
+        start = self._keyset.start
+        if positions and all(map(gt, positions, positions[1:])) and (start is None or positions[-1] > start):
+            if piece.low is None or positions[0] > piece.low:
+                piece.high = positions[0]
+                self._seen = rows[::-1], positions[::-1]
+            else:
+                piece.over = True
         elif positions:
             log.info("%s does not sort in the other direction: it is read page by page.", self._keyset.method)
+        else:
+            piece.empty = 1
         return True
+
+    def _see_whether_it_ends(self, piece: _Piece, answer: Answer) -> None:
+        """Learn whether there is nothing behind empty pages: what is left of the list may have been removed."""
+        error = answer.look if isinstance(answer.look, Bitrix24Error) else None
+        if error is None:
+            try:
+                positions = self._keyset.positions(rows_of(self._keyset.method, answer.look, self._keyset.known.rows))
+            except IncompleteReplyError as caught:
+                error = caught
+            else:
+                if not positions or (piece.low is not None and positions[0] <= piece.low):
+                    piece.over = True
+                    return
+                piece.empty = 1
+                error = IncompleteReplyError(
+                    f"the portal sends empty pages, and has a row with {self._keyset.known.filter_key} "
+                    f"{self._keyset.id_at(positions[0])} behind them",
+                    method=self._keyset.method,
+                )
+        self._fail(piece, error, answer.tries, at_once=error.permanent)
 
     def _join_the_end(self) -> None:
         """What was seen at the other end is the last piece, which has been read; what lies before it is left."""
@@ -318,14 +365,18 @@ class KeysetReading(Work[Page]):
             if page is None or isinstance(page, Bitrix24Error):
                 self._broken(number, certain=page is not None and page.permanent)
                 return page or _nothing_said(self._keyset.method)
-            rows, positions = self._positions(page)
+            try:
+                rows = rows_of(self._keyset.method, page, self._keyset.known.rows)
+            except IncompleteReplyError as error:
+                return error
+            positions = self._keyset.positions(rows)
             if positions and ((piece.low is not None and positions[0] <= piece.low) or not _ascending(positions)):
                 self._broken(number, certain=True)
                 return self._not_in_order(piece.low, positions)
             if number:
                 self._chained = True
             if not rows:
-                piece.over = True
+                self._accept_empty(piece, number)
                 return None
             self._keep(piece, rows, positions)
             if piece.over:
@@ -333,6 +384,13 @@ class KeysetReading(Work[Page]):
             length = len(rows)
         piece.short = length != PAGE
         return None
+
+    def _accept_empty(self, piece: _Piece, number: int) -> None:
+        """An empty page may be the end, or a mistake of the portal's."""
+        if not piece.empty:
+            piece.empty_at = number
+        piece.empty += 1
+        piece.over = piece.high is None and piece.empty >= _EMPTY_PAGES
 
     def _accept_full(self, piece: _Piece, pages: Sequence[Any]) -> int:
         """Take full pages in order at once, which is what most answers are, in half the time; how many they are."""
@@ -358,6 +416,13 @@ class KeysetReading(Work[Page]):
 
     def _keep(self, piece: _Piece, rows: list[Any], positions: list[int]) -> None:
         """Rows that follow what is known; those behind the end are somebody else's, and show that this was reached."""
+        if piece.empty:
+            if piece.high is None or positions[0] <= piece.high:
+                # There were rows behind an empty page.
+                self._broken(piece.empty_at, certain=True)
+            # Where even the other end was empty, it is looked at again.
+            self._looked = self._looked and piece.high is not None
+            piece.empty = 0
         if piece.high is not None and positions[-1] >= piece.high:
             piece.over = True
             if positions[-1] > piece.high:
@@ -366,10 +431,6 @@ class KeysetReading(Work[Page]):
         if rows:
             piece.pages.append(Page(rows, self._keyset.id_at(positions[-1])))
             piece.low = positions[-1]
-
-    def _positions(self, result: Any) -> tuple[list[Any], list[int]]:
-        rows = rows_of(self._keyset.method, result, self._keyset.known.rows)
-        return rows, self._keyset.positions(rows)
 
     def _not_in_order(self, low: int | None, positions: Sequence[int]) -> Bitrix24Error:
         for position in positions:

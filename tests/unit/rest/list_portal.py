@@ -89,8 +89,8 @@ class ListPortal:
         if match is None or match[1] not in results:
             return value
         rows = results[match[1]]
-        rows = rows["items"] if isinstance(rows, dict) else rows
-        row = rows[int(match[2])] if int(match[2]) < len(rows) else None
+        rows = rows.get("items") if isinstance(rows, dict) else rows
+        row = rows[int(match[2])] if isinstance(rows, list) and int(match[2]) < len(rows) else None
         return value if row is None else str(next(iter(row.values())))
 
     def _command(self, method: str, params: dict[str, Any], number: int) -> dict[str, Any]:

@@ -375,6 +375,72 @@ def test_pages_that_rights_thin_out(method: str) -> None:
     assert portal.requests < 30
 
 
+@pytest.mark.parametrize("at", [1, 2, 12, 52, 101])
+@pytest.mark.parametrize("nothing", [[], {}, False, None], ids=repr)
+@EITHER
+def test_a_page_that_is_empty_by_mistake_takes_no_row_along(method: str, nothing: Any, at: int) -> None:
+    ids = gaps(6000, 0.1)
+    portal = ListPortal(ids)
+    portal.spoil = lambda rows: nothing if portal.pages == at else rows
+    assert read(Reader(portal), method) == ids
+    assert portal.requests <= 8
+
+
+@EITHER
+@pytest.mark.parametrize("from_page", [2, 30, 51, 80])
+def test_pages_that_stay_empty_though_there_is_a_row_behind_them(method: str, from_page: int) -> None:
+    portal = ListPortal(range(1, 6001))
+    portal.spoil = lambda rows: [] if portal.pages >= from_page and int(next(iter(rows[0].values()))) <= 5950 else rows
+    found, error = read_until_error(Reader(portal), method)
+    assert isinstance(error, IncompleteReplyError)
+    assert "empty pages, and has a row" in str(error)
+    portal.spoil = lambda rows: rows
+    assert found + read(Reader(portal), method, after=error.after) == list(range(1, 6001))
+
+
+@EITHER
+@pytest.mark.parametrize("parallel", [1, 4])
+@pytest.mark.parametrize("left", [0, 2600, 5000])
+def test_all_that_was_left_is_removed_meanwhile(method: str, left: int, parallel: int) -> None:
+    portal = ListPortal(range(1, 9001))
+
+    def remove() -> None:
+        if portal.requests > 1 and len(portal.rows) > left:
+            for number in range(left + 1, 9001):
+                del portal.rows[number]
+            portal.insert(9001)
+            portal.delete(9001)
+
+    portal.churn = remove
+    found = read(Reader(portal), method, parallel=parallel)
+    assert found == sorted(set(found))
+    assert set(found) >= set(range(1, left + 1))
+
+
+@EITHER
+@pytest.mark.parametrize("step", [1, 2])
+def test_rows_under_their_numbers(method: str, step: int) -> None:
+    portal = ListPortal(range(1, 501))
+    portal.spoil = lambda rows: {str(step * number): row for number, row in enumerate(rows)}
+    assert read(Reader(portal), method) == list(range(1, 501))
+
+
+@EITHER
+@pytest.mark.parametrize("params", [{"filter": {"group": "$result[a0]"}}, {"select": ["ID", "$Result[a0][0]"]}])
+def test_text_that_a_batch_would_take_for_a_reference(method: str, params: dict[str, Any]) -> None:
+    portal = ListPortal(range(1, 301))
+    for number in range(1, 301):
+        portal.rows[number] = "$result[a0]"
+    answer = portal.answer
+
+    def answered(request: Any) -> Response:
+        assert not request.url.endswith("/batch")
+        return answer(request)
+
+    portal.answer = answered  # type: ignore[method-assign]
+    assert read(Reader(portal), method, params) == list(range(1, 301))
+
+
 @pytest.mark.parametrize("unresolved", [0, 10**18])
 def test_what_comes_behind_a_short_page_says_nothing(unresolved: int) -> None:
     portal = ListPortal(range(1, 3001))
@@ -443,12 +509,12 @@ def test_whatever_goes_wrong_all_rows_come_once(
     def spoil(rows: list[Any]) -> Any:
         if source.random() > often / 50:
             return rows
-        return source.choice([rows[::-1], rows[:-1], rows + rows[:1], rows[:1] + rows, rows[:7]])
+        return source.choice([rows[::-1], rows[:-1], rows + rows[:1], rows[:1] + rows, rows[:7], [], False, None])
 
     reader = Reader(portal, source, tries=3)
     reader.misfortune = lambda: source.choice([LOST, NOT_SENT, truncated, refused]) if source.random() < often else None
     portal.trouble = trouble
-    # An empty page and one that lacks rows within can not be told from those whose rows were deleted.
+    # A page that lacks rows within can not be told from one whose rows were deleted.
     portal.spoil = lambda rows: spoil(rows) if len(rows) > 1 else rows
     found = read_on(reader, method, parallel=parallel)
     assert found == sorted(set(found))
