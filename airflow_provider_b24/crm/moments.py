@@ -11,6 +11,7 @@ from pendulum.parsing.exceptions import ParserError
 
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import ConfigurationError, UnexpectedReplyError
+from airflow_provider_b24.rest.keyset import all_of
 from airflow_provider_b24.rest.lists import ListMethod, list_method
 from airflow_provider_b24.rest.protocol import Call
 
@@ -62,7 +63,7 @@ def asked_filter(
     if version == 3:
         own = params.get(given) or []
         return {**params, given: [*([own] if isinstance(own, Mapping) else own), *_triples(conditions)]}
-    return {**params, given: {**(params.get(given) or {}), **conditions}}
+    return {**params, given: {**all_of(params.get(given) or {}), **conditions}}
 
 
 def changeable(method: str, version: Literal[2, 3] = 2) -> ListMethod:

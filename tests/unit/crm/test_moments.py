@@ -132,6 +132,16 @@ FILTERS = [
     ("crm.deal.list", {"FILTER": {"ID": 1}}, {"FILTER": {"ID": 1, ">=DATE_MODIFY": DAY}}),
     ("crm.deal.list", {"filter": []}, {"filter": {">=DATE_MODIFY": DAY}}),
     ("tasks.task.list", {}, {"filter": {">=CHANGED_DATE": DAY}}),
+    (
+        "crm.item.list",
+        {"filter": {"logic": "OR", "0": {"stageId": "NEW"}, "1": {"stageId": "WON"}}},
+        {
+            "filter": {
+                "0": {"logic": "OR", "0": {"stageId": "NEW"}, "1": {"stageId": "WON"}},
+                ">=updatedTime": DAY,
+            }
+        },
+    ),
     ("crm.item.list", {"filter": {">=createdTime": DAY}}, {"filter": {">=createdTime": DAY, ">=updatedTime": DAY}}),
 ]
 
