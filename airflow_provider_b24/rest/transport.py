@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_b24.rest.credentials import redact
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.lanes import MOST_LANES
 from airflow_provider_b24.rest.steps import Failure
 
 
@@ -37,7 +38,8 @@ class Transport:
         ``NO_PROXY``).
     :ivar most_bytes: the largest answer that is read, in bytes, unpacked. Default 64 MB. In memory it may take
         thirty times as much, if it consists of nothing but tiny objects; an answer of rows takes four times.
-    :ivar connections: how many connections to a portal are kept. Default 8.
+    :ivar connections: how many connections to a portal are kept, once they were needed at once. Default 40:
+        one for each lane there can be.
     :ivar idle: seconds after which an unused connection is not trusted any more. Default 15.
     """
 
@@ -47,7 +49,7 @@ class Transport:
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
     most_bytes: int = 64_000_000
-    connections: int = 8
+    connections: int = MOST_LANES
     idle: float = 15.0
 
     def __post_init__(self) -> None:

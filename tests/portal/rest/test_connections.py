@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ import urllib3
 
 from airflow_provider_b24.rest.aio import AsyncClient
 from airflow_provider_b24.rest.client import Client
+from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.errors import ConfigurationError, NotSentError, OutcomeUnknownError
+from airflow_provider_b24.rest.lanes import Lane, Work
 from airflow_provider_b24.rest.pacing import Plan
 from airflow_provider_b24.rest.peer import Patience
 from airflow_provider_b24.rest.protocol import Call
@@ -260,6 +263,58 @@ def test_threads_share_a_client_and_its_connections() -> None:
     assert clock.waits == []
 
 
+class Calls(Work[Any]):
+    """So many calls, 20 of them side by side."""
+
+    width = 20
+
+    def __init__(self, count: int) -> None:
+        self.left, self.under_way = count, 0
+
+    def begin(self) -> Lane | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        self.under_way += 1
+        return Lane(partial(converse, call=Call("crm.item.get", {"id": 1})))
+
+    def end(self, lane: Lane, outcome: Any) -> None:
+        assert outcome.result == "together"
+        self.under_way -= 1
+
+    def ready(self) -> list[Any]:
+        return []
+
+    @property
+    def over(self) -> bool:
+        return not (self.left or self.under_way)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_each_lane_keeps_its_connection(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    together = threading.Barrier(Calls.width)
+
+    def answer(seen: Seen) -> Answer:
+        together.wait(10)
+        return ok("together")
+
+    with Scripted([Compute(answer)], forever=True) as server:
+        client = kind(webhook_peer(server.url, plan=None), QUICK)
+        if isinstance(client, Client):
+            with client:
+                assert list(client.stream(Calls(100))) == []
+        else:
+            asyncio.run(_all_of(client, Calls(100)))
+    assert server.accepted == Calls.width
+    assert "pool is full" not in caplog.text
+
+
+async def _all_of(client: AsyncClient, work: Work[Any]) -> None:
+    async with client:
+        async for _ in client.stream(work):
+            raise AssertionError("it gives nothing out")
+
+
 def test_dropping_idle_connections_disturbs_no_call_under_way() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -335,12 +390,14 @@ def test_coroutines_share_a_client() -> None:
 
 def test_a_batch_and_a_list(driver: MakeDriver) -> None:
     page_of_rows = [{"ID": "1"}, {"ID": "2"}]
-    script = [ok({"result": [7], "result_error": []}), ok(page_of_rows), ok([])]
+    both_ends = {"look": page_of_rows[::-1], "a0": page_of_rows}
+    script = [ok({"result": [7], "result_error": []}), ok({"result": both_ends, "result_error": []})]
     with Scripted(script) as server, driver(webhook_peer(server.url)) as client:
         assert client.batch([READ], patience=Patience(tries=1)).results == {0: 7}
         assert client.rows("crm.deal.list", {"select": ["TITLE"]}) == page_of_rows
     assert server.seen[0].json == {"halt": 0, "cmd": {"0": "crm.item.get?id=7"}}
-    assert server.seen[2].json["filter"] == {">ID": 2}
+    look = "crm.deal.list?select[0]=ID&select[1]=TITLE&order[ID]=DESC&start=-1"
+    assert server.seen[1].json["cmd"]["look"] == look
 
 
 def test_a_conversation_of_several_calls(driver: MakeDriver) -> None:
