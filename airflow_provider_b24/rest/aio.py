@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -32,7 +33,7 @@ from airflow_provider_b24.rest.content import Body
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
-from airflow_provider_b24.rest.lanes import Lane, Work
+from airflow_provider_b24.rest.lanes import Lane, Work, with_one_ahead
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
 from airflow_provider_b24.rest.renewal import outcome_of
@@ -108,6 +109,7 @@ class AsyncClient:
         """Carry out a work of several lanes, each in a task; see :meth:`.Client.stream`."""
         items = _items(source)
         lanes: dict[asyncio.Task[Any], Lane] = {}
+        gate = _Gate(work)
         ended: set[asyncio.Task[Any]] = set()
         failure: Exception | None = None
         try:
@@ -115,8 +117,8 @@ class AsyncClient:
                 while (wanted := work.wants()) > 0:
                     taken, failure = await _first(items, wanted)
                     work.offer(taken)
-                begun = list(islice(iter(work.begin, None), max(0, work.width - len(lanes))))
-                lanes.update({asyncio.create_task(self._outcome(lane)): lane for lane in begun})
+                begun = list(islice(iter(work.begin, None), max(0, with_one_ahead(work.width) - len(lanes))))
+                lanes.update({asyncio.create_task(self._outcome(lane, gate)): lane for lane in begun})
                 found = work.ready()
                 for one in found:
                     yield one
@@ -137,13 +139,13 @@ class AsyncClient:
             await asyncio.gather(*lanes, return_exceptions=True)
             await items.aclose()
 
-    async def _outcome(self, lane: Lane) -> Any:
+    async def _outcome(self, lane: Lane, gate: _Gate) -> Any:
         try:
-            return await self._drive(lane.conversation(self.peer))
+            return await self._drive(lane.conversation(self.peer), gate)
         except Bitrix24Error as error:
             return error.with_traceback(None)
 
-    async def _drive(self, conversation: Generator[Step, Any, T]) -> T:
+    async def _drive(self, conversation: Generator[Step, Any, T], gate: _Gate | None = None) -> T:
         outcome: Any = None
         failure: Bitrix24Error | None = None
         try:
@@ -152,7 +154,11 @@ class AsyncClient:
                 failure = None
                 try:
                     if isinstance(step, Send):
-                        outcome = await self._exchange(step.request, step.deadline)
+                        async with gate or contextlib.nullcontext():
+                            outcome = await self._exchange(step.request, step.deadline)
+                        if gate is not None:
+                            # Who waits there sends before this answer is read.
+                            await asyncio.sleep(0)
                     elif isinstance(step, Wait):
                         await self.peer.clock.asleep(step.seconds)
                         outcome = None
@@ -299,6 +305,40 @@ async def _over(renewals: Sequence[Future[Tokens]], within: float | None = None)
             # Otherwise it would complain: of a loop that is closed by then, or that nobody has looked at its error.
             if not one.cancel():
                 one.exception()
+
+
+class _Gate:
+    """Lets no more lanes send at once than a work is wide."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self._work = work
+        self._passing = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        while self._passing >= self._work.width:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done():
+                    self._next()
+                raise
+        self._passing += 1
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._passing -= 1
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
 
 class _Progress:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
 from functools import partial
 from http.client import HTTPException
@@ -26,7 +26,7 @@ from airflow_provider_b24.rest.connections import Adapter, bounds
 from airflow_provider_b24.rest.conversation import converse
 from airflow_provider_b24.rest.credentials import Tokens
 from airflow_provider_b24.rest.errors import Bitrix24Error
-from airflow_provider_b24.rest.lanes import Lane, Work, given_up
+from airflow_provider_b24.rest.lanes import Lane, Work, given_up, with_one_ahead
 from airflow_provider_b24.rest.ledger import call_after_fork, new_lock
 from airflow_provider_b24.rest.peer import Patience, Peer
 from airflow_provider_b24.rest.protocol import Call, Reply, Request, Response
@@ -128,18 +128,18 @@ class Client:
         items = iter(source)
         lanes: dict[Future[Any], Lane] = {}
         ended: set[Future[Any]] = set()
-        stop = threading.Event()
+        gate = _Gate(work)
         failure: Exception | None = None
         try:
             while True:
                 while (wanted := work.wants()) > 0:
                     taken, failure = _first(items, wanted)
                     work.offer(taken)
-                begun = list(islice(iter(work.begin, None), max(0, work.width - len(lanes))))
+                begun = list(islice(iter(work.begin, None), max(0, with_one_ahead(work.width) - len(lanes))))
                 if len(begun) == 1 and not lanes:
                     work.end(begun[0], self._outcome(begun[0], None))
                 else:
-                    lanes.update({self._in_thread(lane, stop): lane for lane in begun})
+                    lanes.update({self._in_thread(lane, gate): lane for lane in begun})
                 found = work.ready()
                 yield from found
                 if work.over:
@@ -154,15 +154,15 @@ class Client:
             if failure is not None:
                 raise failure
         finally:
-            # A lane that waits for a limit now sends nothing afterwards.
-            stop.set()
+            # A lane that waits now sends nothing afterwards.
+            gate.close()
 
-    def _in_thread(self, lane: Lane, stop: threading.Event) -> Future[Any]:
+    def _in_thread(self, lane: Lane, gate: _Gate) -> Future[Any]:
         future: Future[Any] = Future()
 
         def carry_out() -> None:
             try:
-                tell = partial(future.set_result, self._outcome(lane, stop))
+                tell = partial(future.set_result, self._outcome(lane, gate))
             except BaseException as error:
                 tell = partial(future.set_exception, error)
             tell()
@@ -171,13 +171,13 @@ class Client:
         threading.Thread(target=partial(copy_context().run, carry_out), name="bitrix24-lane", daemon=True).start()
         return future
 
-    def _outcome(self, lane: Lane, stop: threading.Event | None) -> Any:
+    def _outcome(self, lane: Lane, gate: _Gate | None) -> Any:
         try:
-            return self._drive(lane.conversation(self.peer), stop)
+            return self._drive(lane.conversation(self.peer), gate)
         except Bitrix24Error as error:
             return error.with_traceback(None)
 
-    def _drive(self, conversation: Generator[Step, Any, T], stopped: threading.Event | None = None) -> T:
+    def _drive(self, conversation: Generator[Step, Any, T], gate: _Gate | None = None) -> T:
         outcome: Any = None
         failure: Bitrix24Error | None = None
         try:
@@ -185,10 +185,11 @@ class Client:
                 step = conversation.send(outcome) if failure is None else conversation.throw(failure)
                 failure = None
                 try:
-                    if stopped is not None and stopped.is_set():
+                    if gate is not None and gate.closed:
                         raise given_up()
                     if isinstance(step, Send):
-                        outcome = self._exchange(step.request, step.deadline)
+                        with gate or nullcontext():
+                            outcome = self._exchange(step.request, step.deadline)
                     elif isinstance(step, Wait):
                         self.peer.clock.sleep(step.seconds)
                         outcome = None
@@ -316,6 +317,35 @@ def _first(items: Iterator[Any], wanted: int) -> tuple[list[Any], Exception | No
     except Exception as error:
         return taken, error
     return taken, None
+
+
+class _Gate:
+    """Lets no more lanes send at once than a work is wide; nobody at all once it is closed."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self._work = work
+        self._passing = 0
+        self._changed = threading.Condition()
+        self.closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._passing < self._work.width)
+            if self.closed:
+                raise given_up()
+            self._passing += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._passing -= 1
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
 
 
 def _may_have_left(error: BaseException) -> bool:

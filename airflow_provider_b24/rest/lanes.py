@@ -82,6 +82,14 @@ class Work(Generic[T]):
         raise NotImplementedError
 
 
+def with_one_ahead(width: int) -> int:
+    """How many lanes are open where so many may send at once.
+
+    One more is ready to send while another's answer is read: reading one takes as long as a portal near by.
+    """
+    return width + 1 if width > 1 else 1
+
+
 def given_up() -> Bitrix24Error:
     """What a lane that waits ends with when nobody wants the results any more."""
     from airflow_provider_b24.rest.errors import NotSentError
