@@ -25,7 +25,7 @@ from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
 from airflow_provider_b24.rest.lists import ListMethod, list_method
-from airflow_provider_b24.rest.methods import check_method
+from airflow_provider_b24.rest.methods import check_method, is_repeatable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -127,7 +127,9 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             check_unless_template(_check_params, rest_params)
         check_unless_template(_switch, full_reload)
         if is_known(method):
+            self._check_reads()
             self._is_incremental()
+        _check_moments(since, until)
 
     def lacks(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None) -> str:
         """Why the target does not have what it should have by now; empty where it does.
@@ -139,6 +141,10 @@ class LoadsList(TakesRestParams, DefersAtLimit):
 
     def target_name(self) -> str:
         """What earlier loads have stored in and this one adds to; part of what a mark holds for."""
+        return ""
+
+    def place(self) -> str:
+        """What a load replaces; empty where it adds to what is there."""
         return ""
 
     def open_target(self, hook: Bitrix24Hook, load: Load) -> AbstractContextManager[Target]:
@@ -159,6 +165,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         progress: dict[str, Any] = dict(self._kept_by_deferral or {})
         with self.slot_given_back(load=progress), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             _check_params(self.rest_params or {})
+            self._check_reads()
             incremental = self._is_incremental()
             show(self, of_list(hook.portal, self.method, self.rest_params))
             mark, print_ = self._mark(context, hook)
@@ -171,7 +178,11 @@ class LoadsList(TakesRestParams, DefersAtLimit):
             with self.open_target(hook, load) as target:
                 self._read(context, hook, load, target, progress)
                 counts = self.complete(hook, target)
-            moved = mark.move(load.began, run_id=_run_id(context), since=load.since) if load.moves else None
+            moved = (
+                mark.move(load.began, run_id=_run_id(context), since=load.since, place=self.place())
+                if load.moves
+                else None
+            )
             if _state(context, "get") is not None:
                 _state(context, "set", {"life": load.life, "whole": True})
             seconds = round(time.time() - load.started, 1)
@@ -335,7 +346,23 @@ class LoadsList(TakesRestParams, DefersAtLimit):
         lacking = self.lacks(hook, None)
         if lacking:
             return Window(moves=True, why=f"everything, for {lacking}")
-        return mark.window(_run_id(context), self.overlap)
+        return mark.window(_run_id(context), self.overlap, self.place())
+
+    def _check_reads(self) -> None:
+        """Refuse a method that writes, and parameters that leave no room for reading everything."""
+        check_method(self.method)
+        known = list_method(self.method, self.version)
+        if known is None and not is_repeatable(self.method):
+            raise ConfigurationError(
+                f"method is {self.method!r}, which may write",
+                method=self.method,
+                advice="A load takes a method that lists, such as crm.item.list.",
+            )
+        params = {} if self.rest_params is None else self.rest_params
+        if isinstance(params, Mapping) and all(map(is_known, params.values())):
+            from airflow_provider_b24.rest.listing import reader_for
+
+            reader_for(self.method, params, version=self.version)
 
     def _is_incremental(self) -> bool:
         known = list_method(self.method, self.version)
@@ -404,6 +431,30 @@ def _check_filter(method: str, params: Mapping[str, Any], known: ListMethod | No
                 method=method,
                 advice="Give since and until instead; or set incremental=False, to read all that the filter finds.",
             )
+
+
+def _check_moments(since: Any, until: Any) -> None:
+    """Refuse what is no moment, as far as it is known, and an end before the beginning."""
+    from airflow_provider_b24.operators.marks import moment
+
+    given = {"since": since, "until": until}
+    texts = {name: moment(value) for name, value in given.items() if value is not None and is_known(value)}
+    if not any(texts.values()):
+        return
+    import pendulum
+
+    from airflow_provider_b24.crm.moments import moment_of
+
+    # The zone of the portal is not known here: what holds in the first and in the last one of all holds in it.
+    read = [
+        {name: moment_of(text, pendulum.now(zone), name) for name, text in texts.items() if text is not None}
+        for zone in ("Etc/GMT+12", "Etc/GMT-14")
+    ]
+    if all(len(one) == 2 and one["since"] >= one["until"] for one in read):
+        raise ConfigurationError(
+            f"since is {since!r} and until is {until!r}: nothing lies between them",
+            advice="since is the earlier one.",
+        )
 
 
 def _switch(value: Any) -> bool:

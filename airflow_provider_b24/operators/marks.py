@@ -66,8 +66,8 @@ class Mark:
     """The mark of one task, in Airflow's Variables.
 
     The Variable is a JSON object that people may read, edit and delete: ``mark`` is the portal's time at which the last
-    whole load began, ``of`` and ``fingerprint`` say of what, and ``runs`` since when the last runs have read. Without
-    it everything is read.
+    whole load began, ``of`` and ``fingerprint`` say of what, ``runs`` since when the last runs have read, and
+    ``place`` which file the last one has written. Without it everything is read.
 
     :param store: the Variables; None where they can not be reached.
     :param key: the Variable's name.
@@ -81,8 +81,12 @@ class Mark:
         self._of = of
         self._print = print_
 
-    def window(self, run_id: str, overlap: dt.timedelta) -> Window:
-        """What an incremental load reads."""
+    def window(self, run_id: str, overlap: dt.timedelta, place: str = "") -> Window:
+        """What an incremental load reads.
+
+        :param place: what the load replaces; empty where it adds to what is there.
+        :raises ConfigurationError: if another run has put there what would be lost.
+        """
         if self._store is None:
             return Window(why="everything, for Airflow's Variables, where marks are, can not be reached here")
         kept = self._store.get(self._key)
@@ -98,14 +102,21 @@ class Mark:
         if run_id in runs:
             since = runs[run_id]
             return Window(since, why=f"{_words(since)}, as this run did before; the mark stays where it is")
+        if place and kept.get("place") == place:
+            raise ConfigurationError(
+                f"the run before has written {place}, and this one would replace it by what was changed since",
+                advice="Put {{ run_id }} into the path, so that each run has a file of its own; or set "
+                "incremental=False, to write everything in each run.",
+            )
         begin = (_parsed(kept["mark"], self._key) - overlap).isoformat()
         return Window(begin, moves=True, why=f"{_words(begin)}: the mark {kept['mark']} less {_seconds(overlap)}")
 
-    def move(self, to: str, *, run_id: str, since: str | None) -> str | None:
+    def move(self, to: str, *, run_id: str, since: str | None, place: str = "") -> str | None:
         """Note that a load is whole. The mark is never moved back: of two runs side by side, the later one counts.
 
         :param to: the portal's time at which it began.
         :param since: since when it has read.
+        :param place: what it has replaced.
         :return: where the mark is now; None where there can be none.
         """
         if self._store is None:
@@ -123,6 +134,7 @@ class Mark:
             "of": self._of,
             "fingerprint": self._print,
             "runs": dict(newest),
+            **({"place": place} if place else {}),
         }
         return to
 

@@ -32,9 +32,11 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
 
     What :class:`~.operators.load.LoadsList` says of marks, backfills, retries and waiting holds here, with the
     parameters that are listed there. An incremental load writes what was changed, so that each run needs a path of its
-    own, such as one with ``{{ run_id }}``. Two such files may have the same row; the one of the later run is newer.
+    own, such as one with ``{{ run_id }}``: a path without a template, and one that the run before has written, are
+    refused, for what is in that file would be lost. Two such files may have the same row; the one of the later run is
+    newer.
 
-    :param path: of the file, with its protocol: ``s3://bucket/deals/{{ ds }}.jsonl.gz``, ``file:///data/deals.csv``.
+    :param path: of the file, with its protocol: ``s3://bucket/deals/{{ run_id }}.jsonl.gz``.
         With ``rows_per_file``, of the folder that they are in. Templated.
     :param conn_id: the Airflow connection of the storage, unless the path has it (``s3://conn@bucket/…``) or needs
         none. Templated.
@@ -100,6 +102,12 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
         # The ending may be known where the rest is not.
         if format is not None or (isinstance(path, str) and "." in path.rpartition("}")[2]):
             format_of(path, format)
+        if is_known(path):
+            self._refuse_to_replace()
+
+    def place(self) -> str:
+        """The path: what is there is replaced."""
+        return self.path
 
     def lacks(self, hook: Bitrix24Hook, kept: Mapping[str, Any] | None) -> str:
         """Whether the parts are there that an earlier try has written."""
@@ -152,6 +160,19 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
             "misfits": self._misfits,
         }
 
+    def _refuse_to_replace(self) -> None:
+        """Refuse a path that is the same in each run, where a run writes what was changed alone."""
+        told = self.since is not None or self.until is not None or str(self.full_reload).lower() == "true"
+        # Whoever maps may well have put the run into the paths.
+        if told or not is_known(self.method) or getattr(self, "_BaseOperator__from_mapped", False):
+            return
+        if self._is_incremental():
+            raise ConfigurationError(
+                f"path is {self.path!r} in each run, and the load is incremental: a run would replace the file of the "
+                "one before by what was changed since",
+                advice="Put {{ run_id }} into the path; or set incremental=False, to write everything in each run.",
+            )
+
     def _format(self) -> str:
         self._check_path()
         return format_of(self.path.rstrip("/"), self.format)
@@ -203,5 +224,5 @@ class _WithoutTokens:
 def _check_path(value: object, argument: str) -> None:
     if not isinstance(value, str) or not value.strip() or value.endswith("/"):
         raise ConfigurationError(
-            f"{argument} is {value!r}", advice="Name a file, such as s3://bucket/deals/{{ ds }}.parquet."
+            f"{argument} is {value!r}", advice="Name a file, such as s3://bucket/deals/{{ run_id }}.parquet."
         )

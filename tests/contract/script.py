@@ -133,7 +133,8 @@ def operators(portal: FakePortal) -> None:
     with TemporaryDirectory() as lake:
         for ending in ("jsonl", "parquet"):
             path = f"{lake}/deals.{ending}"
-            run(Bitrix24ToObjectStorageOperator, params={"entityTypeId": 2}, path=path, ids_path=f"{lake}/ids.csv")
+            arguments: dict[str, Any] = {"incremental": False, "ids_path": f"{lake}/ids.csv"}
+            run(Bitrix24ToObjectStorageOperator, params={"entityTypeId": 2}, path=path, **arguments)
 
 
 def written_back(conn_id: str) -> None:

@@ -509,8 +509,16 @@ def test_the_list_has_a_link(portal, airflow):
             {"params": {**DEALS, "filter": {">=updatedTime": "2026-05-04"}}},
             "the filter has '>=updatedTime', and the loads",
         ),
+        ({"method": "crm.item.delete"}, "method is 'crm.item.delete', which may write"),
+        ({"method": "crm.item.update", "version": 3}, "method is 'crm.item.update', which may write"),
+        ({"params": {}}, "entityTypeId is missing"),
+        ({"params": {**DEALS, "start": 50}}, "start"),
+        ({"method": "tasks.task.list", "version": 3, "params": {"pagination": {"page": 2}}}, "pagination"),
+        ({"since": "2026-13-45"}, "since is '2026-13-45', which is no moment"),
+        ({"since": "2026-05-04", "until": "2026-05-01"}, "nothing lies between them"),
+        ({"since": "P1D", "until": "P2D"}, "nothing lies between them"),
     ],
-    ids=range(13),
+    ids=range(21),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:

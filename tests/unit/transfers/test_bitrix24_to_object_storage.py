@@ -60,7 +60,14 @@ def airflow(supervised):
 
 
 def load(path, **arguments):
-    return Bitrix24ToObjectStorageOperator(**{"task_id": "load", "params": DEALS, "path": str(path), **arguments})
+    """With the path that a template has become."""
+    operator = parsed("{{ path }}", **arguments)
+    operator.path = str(path)
+    return operator
+
+
+def parsed(path, **arguments):
+    return Bitrix24ToObjectStorageOperator(**{"task_id": "load", "params": DEALS, "path": path, **arguments})
 
 
 def rows_of(path):
@@ -328,6 +335,30 @@ def test_each_run_has_a_file_of_what_was_changed(portal, lake, airflow, meanwhil
     assert ids_of(lake / "3.jsonl") == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"incremental": False}, {"since": "P1D"}, {"full_reload": True}, {"method": "department.get", "params": {}}],
+    ids=range(4),
+)
+def test_a_path_that_is_always_the_same_is_for_loads_that_write_all_they_are_to(arguments):
+    assert parsed("a.csv", **arguments).path == "a.csv"
+
+
+def test_the_file_of_the_run_before_is_not_replaced_by_what_was_changed_since(portal, lake, airflow, meanwhile):
+    path = lake / "2026-05-04.jsonl"
+    load(path).execute(run_of("scheduled"))
+    before = path.read_bytes()
+    asked = len(portal.calls)
+    with pytest.raises(AirflowFailException, match=r"would replace it by what was changed since.*\{\{ run_id \}\}"):
+        load(path).execute(run_of("manual"))
+    assert path.read_bytes() == before
+    assert {call.method for call in portal.calls[asked:]} <= {"server.time"}
+    # The same run again is welcome, and so is one that writes everything.
+    load(path).execute(run_of("scheduled"))
+    load(path, full_reload=True).execute(run_of("manual"))
+    assert len(ids_of(path)) == 230
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
 def test_the_ids_that_there_are(portal, lake, airflow, meanwhile, ending):
     ids_path = lake / "ids" / f"now.{ending}"
@@ -371,17 +402,20 @@ def test_a_store_without_folders(portal):
         ({"path": "a.csv", "misfits": "skip"}, "misfits is 'skip'. It can be 'fail', 'null'."),
         ({"path": "a.csv", "ids_path": "ids"}, "path is 'ids', and its ending is no format"),
         ({"path": "a.csv", "ids_path": ""}, "ids_path is ''"),
+        ({"path": "a.csv"}, "path is 'a.csv' in each run, and the load is incremental"),
+        ({"path": "a.csv", "interval": True}, "path is 'a.csv' in each run"),
+        ({"path": "a.csv", "full_reload": "{{ x }}"}, "Put {{ run_id }} into the path; or set incremental=False"),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:
-        load(**arguments)
+        parsed(**arguments)
     assert words in str(caught.value)
 
 
 def test_what_is_rendered():
-    operator = load("{{ root }}/{{ ds }}.csv", conn_id="{{ conn }}", ids_path="{{ root }}/ids.csv")
+    operator = parsed("{{ root }}/{{ ds }}.csv", conn_id="{{ conn }}", ids_path="{{ root }}/ids.csv")
     words: Any = {"root": "s3://lake", "ds": "2026-05-04", "conn": "aws"}
     operator.render_template_fields(words)
     assert (operator.path, operator.conn_id, operator.ids_path) == (
@@ -389,11 +423,11 @@ def test_what_is_rendered():
         "aws",
         "s3://lake/ids.csv",
     )
-    assert load("{{ path }}").path == "{{ path }}"
+    assert parsed("{{ path }}").path == "{{ path }}"
 
 
 def test_a_rendered_path_without_a_format(portal, lake):
-    operator = load("{{ path }}")
+    operator = parsed("{{ path }}")
     operator.path = f"{lake}/deals"
     with pytest.raises(AirflowFailException, match="its ending is no format"):
         operator.execute(run_of())
