@@ -146,8 +146,12 @@ class OffsetReader(_Rereading):
             return []
         if self._checking:
             return []
-        if at == 0 and reply.next is None and self._listed.paging == "whole":
-            return rows
+        if self._listed.paging == "whole" and reply.next is None:
+            # The same once more: the method knows no places, and had all in one answer.
+            if at and self._names(rows) == self._kept.get(0):
+                return []
+            if at == 0 and not self._may_go_on(rows, reply):
+                return rows
         return self._go_on(at, rows, reply)
 
     def _call(self, at: int) -> Call:
@@ -245,12 +249,20 @@ class OffsetReader(_Rereading):
         fresh = self._fresh(rows)
         if rows:
             self._kept[at] = self._names(rows)
-        if reply.next is not None or (self._listed.paging == "page" and rows):
+        by_number = self._listed.paging == "page" and rows
+        if reply.next is not None or by_number or self._may_go_on(rows, reply):
             self._plan.append(at + self._step)
         elif len(self._kept) > 1:
             self._checking = True
             self._plan.extend(self._kept)
         return fresh
+
+
+    def _may_go_on(self, rows: list[Any], reply: Reply) -> bool:
+        """Whether there may be more behind an answer that counts nothing: just as many rows as a page has."""
+        counted = reply.total is not None or reply.next is not None or says_more(reply.result) is not None
+        by_start = self._version == 2 and self._listed.paging in ("start", "whole") and not self._listed.position[1]
+        return by_start and not counted and len(rows) == self._step
 
 
 class WindowReader(_Rereading):

@@ -193,6 +193,29 @@ def test_an_unknown_method_that_counts_nothing_may_have_more() -> None:
     assert read("bizproc.activity.list", {}, lambda call: Reply(["a", "b"]))[0] == ["a", "b"]
 
 
+@pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 137])
+@pytest.mark.parametrize(("method", "params", "key"), [(COMMENTS, WHOSE, "ID"), ("crm.currency.list", {}, "CURRENCY")])
+def test_a_full_page_that_counts_nothing_may_not_be_all(
+    method: str, params: dict[str, Any], key: str, total: int
+) -> None:
+    def serve(call: Call) -> Reply:
+        start = given_params(call).get("start", 0)
+        return Reply([{key: number} for number in range(1, total + 1)[start : start + 50]])
+
+    rows, calls = read(method, params, serve)
+    assert [row[key] for row in rows] == [*range(1, total + 1)]
+    assert len(calls) == {50: 2, 51: 4, 100: 5, 137: 6}.get(total, 1)
+
+
+def test_a_method_without_pages_may_have_as_many_rows_as_a_page() -> None:
+    rows = [{"CURRENCY": str(number)} for number in range(50)]
+    found, calls = read("crm.currency.list", {}, lambda call: Reply(rows))
+    assert found == rows
+    assert [given_params(call).get("start") for call in calls] == [None, 50]
+    with pytest.raises(IncompleteReplyError, match="changed while it was read"):
+        read(COMMENTS, WHOSE, lambda call: Reply([{"ID": number} for number in range(50)]))
+
+
 def test_what_comes_in_one_answer_is_given_out_as_it_is() -> None:
     twice = [{"ID": "5"}, {"ID": "5"}]
     assert read("crm.status.list", {}, lambda call: Reply(twice, 2))[0] == twice
