@@ -55,28 +55,27 @@ class ReadingCalls(RestCalls):
         :raises ConfigurationError: for parameters that reading everything leaves no room for.
         :raises Bitrix24Error: also where the list can not be read completely; it is never just shorter.
         """
-        options = {"version": version, "after": after, "parallel": parallel}
-        asked = {"since": since, "until": until, "typed": typed}
-        with closing(self._pages(method, params, **asked, **options)) as pages:
-            for page in pages:
-                yield from page.rows
+        options: dict[str, Any] = {"version": version, "after": after, "parallel": parallel}
+        asked: dict[str, Any] = {"since": since, "until": until, "typed": typed}
+        _check(method, params, **asked, **options)
+        return _rows_of(self._pages(method, params, **asked, **options))
 
     @yields_for(iterate)
-    async def aiterate(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+    def aiterate(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
         """Like :meth:`iterate`."""
-        async with aclosing(self._apages(*args, **options)) as pages:
-            async for page in pages:
-                for row in page.rows:
-                    yield row
+        _check(*args, **options)
+        return _arows_of(self._apages(*args, **options))
 
     @yields_for(iterate)
     def pages(self, *args: Any, **options: Any) -> Generator[Page, None, None]:
         """Like :meth:`iterate`, in the pieces in which rows come, each with the key behind which the next begins."""
+        _check(*args, **options)
         return self._pages(*args, **options)
 
     @yields_for(iterate)
     def apages(self, *args: Any, **options: Any) -> AsyncGenerator[Page, None]:
         """Like :meth:`pages`."""
+        _check(*args, **options)
         return self._apages(*args, **options)
 
     def _pages(self, *args: Any, **options: Any) -> Generator[Page, None, None]:
@@ -110,6 +109,39 @@ class ReadingCalls(RestCalls):
 
 def _rows(page: Page) -> int:
     return len(page.rows)
+
+
+def _rows_of(pages: Generator[Page, None, None]) -> Iterator[Any]:
+    with closing(pages):
+        for page in pages:
+            yield from page.rows
+
+
+async def _arows_of(pages: AsyncGenerator[Page, None]) -> AsyncIterator[Any]:
+    async with aclosing(pages):
+        async for page in pages:
+            for row in page.rows:
+                yield row
+
+
+def _check(
+    method: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    version: Literal[2, 3] = 2,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    typed: bool = False,
+    **options: Any,
+) -> None:
+    """Tell whoever calls, and not whoever takes the first row, of arguments that can not be."""
+    from airflow_provider_b24.rest.reading import reading
+
+    reading(method, {} if params is None else params, version=version, **options)
+    if since is not None or until is not None:
+        from airflow_provider_b24.crm.moments import changeable
+
+        changeable(method, version)
 
 
 def _prepared(

@@ -26,15 +26,6 @@ def check_unless_template(check: Callable[..., object], value: Any, *names: str)
         check(value, *names)
 
 
-def check_version(version: object) -> None:
-    """Refuse what is no version of REST.
-
-    :raises ConfigurationError: unless it is 2 or 3.
-    """
-    if version not in (2, 3):
-        raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
-
-
 def are_known(values: Any) -> bool:
     """Whether blocks are known while the DAG is parsed: a list of them, or a mapping with such a list."""
     if isinstance(values, Mapping):

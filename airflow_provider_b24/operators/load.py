@@ -18,14 +18,13 @@ from airflow_provider_b24.operators.arguments import (
     check_parallel,
     check_switches,
     check_unless_template,
-    check_version,
     is_known,
 )
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
 from airflow_provider_b24.rest.lists import ListMethod, list_method
-from airflow_provider_b24.rest.methods import check_method, is_repeatable
+from airflow_provider_b24.rest.methods import check_method, check_version, is_repeatable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

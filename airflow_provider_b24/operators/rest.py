@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.links.portal import ChatLink, DealLink, MessageLink, PersonLink, TaskLink, show
-from airflow_provider_b24.operators.arguments import check_unless_template, check_version
+from airflow_provider_b24.operators.arguments import check_unless_template
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import ConfigurationError
-from airflow_provider_b24.rest.methods import check_method
+from airflow_provider_b24.rest.methods import check_method, check_version
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -29,6 +29,15 @@ def check_method(method: object) -> None:
         raise ConfigurationError(f"method is {method!r}", advice="Leave off the suffix; replies are JSON.")
 
 
+def check_version(version: object) -> None:
+    """Refuse what is no version of REST.
+
+    :raises ConfigurationError: unless it is 2 or 3.
+    """
+    if version not in (2, 3):
+        raise ConfigurationError(f"version is {version!r}", advice="It is 2 (classic REST) or 3 (REST 3.0).")
+
+
 # The last word of a method's name tells readers from writers; everything not listed counts as writing.
 _READS = frozenset(
     [

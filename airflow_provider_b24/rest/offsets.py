@@ -257,7 +257,6 @@ class OffsetReader(_Rereading):
             self._plan.extend(self._kept)
         return fresh
 
-
     def _may_go_on(self, rows: list[Any], reply: Reply) -> bool:
         """Whether there may be more behind an answer that counts nothing: just as many rows as a page has."""
         counted = reply.total is not None or reply.next is not None or says_more(reply.result) is not None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.keyset_reading import KeysetReading
-from airflow_provider_b24.rest.lanes import Work
+from airflow_provider_b24.rest.lanes import Work, check_parallel
 from airflow_provider_b24.rest.listing import KeysetReader, reader_for
+from airflow_provider_b24.rest.lists import list_method
+from airflow_provider_b24.rest.methods import check_method, check_version, is_repeatable
 from airflow_provider_b24.rest.pages import Page, PagedReading
 
 __all__ = ["Page", "reading"]
@@ -26,9 +29,21 @@ def reading(
     :param params: the method's own parameters: filter, select, and what else it takes; no ``start`` or ``pagination``.
     :param after: begin behind this key: what :class:`Page` and the error that ended an earlier reading tell.
     :param parallel: how many requests may be under way at once, 1 to 40.
-    :raises ConfigurationError: for a parameter that reading everything leaves no room for, and for a list that can not
-        be read to its end.
+    :raises ConfigurationError: for an argument that can not be, a parameter that reading everything leaves no room for,
+        a list that can not be read to its end, and a method that may write.
     """
+    check_method(method)
+    check_version(version)
+    check_parallel(parallel)
+    if not isinstance(params, Mapping):
+        raise ConfigurationError(
+            f"params is {params!r}", method=method, advice='Give a mapping, as {"filter": {"STAGE_ID": "NEW"}}.'
+        )
+    if list_method(method, version) is None and not is_repeatable(method):
+        raise ConfigurationError(
+            f"method is {method!r}, which is no list that is known, and may write",
+            advice="Read with the list method, as crm.deal.list; a single call is made by hook.call.",
+        )
     reader = reader_for(method, params, version=version, after=after)
     if isinstance(reader, KeysetReader) and version == 2:
         return KeysetReading(reader.keyset, after, parallel)

@@ -165,6 +165,29 @@ def test_a_list_is_read_page_by_page(portal):
         assert len(list(rows)) == 129
 
 
+ARGUMENTS = [
+    ({"method": "crm.deal.list", "version": 4}, "version is 4"),
+    ({"method": "crm.deal.list", "params": [1]}, r"params is \[1\]"),
+    ({"method": "crm.deal.list", "params": "x"}, "params is 'x'"),
+    ({"method": "crm.deal.list", "params": 0}, "params is 0"),
+    ({"method": "crm.deal.list", "parallel": 41}, "parallel is 41"),
+    ({"method": "crm.deal.list", "after": "x"}, "after is 'x'"),
+    ({"method": "crm.deal.list", "params": {"start": 50}}, "start is 50"),
+    ({"method": "crm.deal.userfield.list", "since": "2026-01-01"}, "since and until are not for"),
+    ({"method": 7}, "method is 7"),
+    ({"method": "crm.deal.add", "params": {"fields": {"TITLE": "x"}}}, "method is 'crm.deal.add', .* may write"),
+]
+
+
+@pytest.mark.parametrize("name", ["iterate", "pages", "aiterate", "apages"])
+@pytest.mark.parametrize(("arguments", "words"), ARGUMENTS, ids=[words for _, words in ARGUMENTS])
+def test_arguments_of_a_reading_are_checked_when_it_is_called(portal, name, arguments, words):
+    with Bitrix24Hook() as hook, pytest.raises(ConfigurationError, match=words) as caught:
+        getattr(hook, name)(**arguments)
+    assert caught.value.advice
+    assert portal.calls == []
+
+
 def test_a_list_that_breaks_off_is_an_error(face, portal):
     for in_batch in (True, False):
         skip = 2 if in_batch else 0
