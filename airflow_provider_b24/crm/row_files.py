@@ -26,6 +26,9 @@ FORMATS = ("jsonl", "csv", "parquet", "jsonl.gz", "csv.gz")
 KINDS = ("string", "integer", "number", "boolean", "date", "datetime", "money", "json")
 _ENDINGS = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl", ".ndjson.gz": "jsonl.gz"}
 
+# What fits a C long everywhere. The limit holds for the whole process: it is raised, and never lowered.
+_LONGEST_CELL = 2**31 - 1
+
 Row = Mapping[str, Any]
 Unfit = Callable[[ConfigurationError], None]
 
@@ -105,6 +108,8 @@ def check_kinds(kinds: Mapping[str, str] | None) -> None:
 
     :raises ConfigurationError: naming the field.
     """
+    if kinds is not None and not isinstance(kinds, Mapping):
+        raise ConfigurationError(f"kinds is {kinds!r}", advice="Give kinds by names of fields: {'ufCrmX': 'string'}.")
     for name, kind in (kinds or {}).items():
         if kind not in KINDS:
             raise ConfigurationError(f"kinds has {name!r}: {kind!r}", advice=f"It can be {', '.join(KINDS)}.")
@@ -210,6 +215,7 @@ class _Csv(_Text):
             opened.read(len(heading))
             shutil.copyfileobj(opened, self.out, 1 << 20)
             return
+        allow_long_cells()
         text = io.TextIOWrapper(opened, "utf-8", newline="")
         reader = csv.reader(text)
         next(reader, None)
@@ -219,6 +225,12 @@ class _Csv(_Text):
 
     def _put(self, rows: list[list[Any]]) -> None:
         self.out.write(_csv_text(rows))
+
+
+def allow_long_cells() -> None:
+    """Let the ``csv`` module read cells of any length; by default it ends at 131,072 characters."""
+    if csv.field_size_limit() < _LONGEST_CELL:
+        csv.field_size_limit(_LONGEST_CELL)
 
 
 def _csv_text(rows: list[list[Any]]) -> bytes:

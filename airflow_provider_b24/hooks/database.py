@@ -17,6 +17,15 @@ def check_conn_id(value: object) -> None:
         raise ConfigurationError(f"conn_id is {value!r}", advice="Name the Airflow connection of the database.")
 
 
+def check_hook_params(value: object) -> None:
+    """Refuse what can be no arguments of a hook.
+
+    :raises ConfigurationError: naming the argument.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigurationError(f"hook_params is {value!r}", advice="Give names and values.")
+
+
 def database_hook(conn_id: str, hook_params: Mapping[str, Any] | None = None, database: str | None = None) -> Any:
     """The ``DbApiHook`` of a connection.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,18 @@ def check_unless_template(check: Callable[..., object], value: Any, *names: str)
     """
     if is_known(value):
         check(value, *names)
+
+
+def same_file(one: object, other: object) -> bool:
+    """Whether two paths name one file: a protocol of this machine, a connection and ``..`` make no difference."""
+    return _place(one) == _place(other)
+
+
+def _place(path: object) -> str:
+    protocol, _, rest = str(path).strip().rpartition("://")
+    if protocol in ("", "file", "local"):
+        return posixpath.abspath(rest)
+    return f"{protocol}://{rest.rpartition('@')[2]}".rstrip("/")
 
 
 def are_known(values: Any) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from airflow_provider_b24.rest.errors import Bitrix24Error
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
 
 # So many lines are held until the file is written anew.
 _MOST_HELD = 1000
+# A file whose first line is longer is not looked at more closely, in bytes.
+_LONGEST_LINE = 16_000_000
 
 
 class Rejects:
@@ -33,7 +36,22 @@ class Rejects:
         there = self._path.exists()
         self.lines = lines if there else 0
         if there and not lines:
+            self._refuse_to_remove()
             self._path.unlink()
+
+    def _refuse_to_remove(self) -> None:
+        """Leave alone what is no file of rejected rows."""
+        with self._path.open("rb") as file:
+            first = file.readline(_LONGEST_LINE)
+        found = None
+        with suppress(ValueError, RecursionError):
+            found = json.loads(first)
+        ours = isinstance(found, dict) and set(found) == {"number", "row", "code", "description"}
+        if first and not ours and len(first) < _LONGEST_LINE:
+            raise ConfigurationError(
+                f"rejects_path is {str(self._path)!r}, and there is a file which does not hold rejected rows",
+                advice="It would be replaced: name another one, or remove it.",
+            )
 
     def add(self, number: int, row: object, error: Bitrix24Error) -> bool:
         """Take a row.
@@ -43,7 +61,13 @@ class Rejects:
         """
         code = error.code or type(error).__name__
         line = {"number": number + 1, "row": _plain(row), "code": code, "description": error.description}
-        self._held.append(json.dumps(line, ensure_ascii=False, default=str))
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair is no character: JSON can escape it.
+            text = json.dumps(line, default=str)
+        self._held.append(text)
         return len(self._held) >= _MOST_HELD
 
     def write(self) -> None:
@@ -59,7 +83,7 @@ class Rejects:
                 with whole.open("rb") as before:
                     # What was written after that nobody knows of: its rows come again.
                     file.writelines(islice(before, self.lines))
-            file.write("".join(f"{line}\n" for line in self._held).encode(errors="surrogatepass"))
+            file.write("".join(f"{line}\n" for line in self._held).encode())
         part.move(whole)
         self.lines += len(self._held)
         self._held.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
 from airflow_provider_b24.hooks.failure import no_vain_retries
 from airflow_provider_b24.hooks.task_state import life_of, task_state, tried_before
 from airflow_provider_b24.links.portal import CrmListLink, show
-from airflow_provider_b24.operators.arguments import check_parallel, check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_parallel, check_unless_template, is_known, same_file
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.operators.written import InputChangedError, Written, spelled
@@ -107,7 +108,10 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
                 advice="row is a function from a record to the parameters of a call, instead of columns.",
             )
         if key is not None and not (
-            isinstance(key, (str, Sequence)) and key and all(isinstance(one, str) for one in key)
+            isinstance(key, (str, Sequence))
+            and key
+            and all(isinstance(one, str) and one.strip() for one in ([key] if isinstance(key, str) else key))
+            and (isinstance(key, str) or len({*key}) == len(key))
         ):
             raise ConfigurationError(
                 f"key is {key!r}", advice="It is a field, or several: ('originatorId', 'originId')."
@@ -119,11 +123,24 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
             raise ConfigurationError(
                 f"columns is {columns!r}", advice="It names columns and fields: {'score': 'UF_…'}."
             )
-        if isinstance(max_rejected, bool) or not isinstance(max_rejected, (int, float)) or max_rejected < 0:
+        if (
+            isinstance(max_rejected, bool)
+            or not isinstance(max_rejected, (int, float))
+            or not math.isfinite(max_rejected)
+            or max_rejected < 0
+        ):
             raise ConfigurationError(f"max_rejected is {max_rejected!r}", advice="It is a number of rows, or a share.")
         if isinstance(max_rejected, float) and max_rejected > 1:
             raise ConfigurationError(f"max_rejected is {max_rejected!r}", advice="A share is at most 1.0.")
+        if columns is not None:
+            _check_columns(columns, key, rest_params)
+        if rejects_path is not None and is_known(rejects_path):
+            _check_rejects_path(rejects_path)
         check_parallel(parallel)
+
+    def sources(self) -> Sequence[Any]:
+        """The files that the records are read from."""
+        return ()
 
     def records(self) -> Generator[Record, None, None]:
         """The input, in the same order in every try."""
@@ -136,6 +153,8 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
         carried: dict[str, Any] = {}
         with self.slot_given_back(written=carried), no_vain_retries(), Bitrix24Hook(self.bitrix24_conn_id) as hook:
             self._check_method(self.method)
+            if self.rejects_path:
+                _check_rejects_path(self.rejects_path, self.sources())
             hook.get_conn()
             show(self, of_list(hook.portal, self.method, self.rest_params))
             task = _Task(self, context, hook, carried)
@@ -165,6 +184,41 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
             check_shape(method)
         if self.key is not None:
             entity_of(method)
+
+
+def _check_columns(columns: Mapping[Any, Any], key: str | Sequence[str] | None, params: Any) -> None:
+    """Refuse two columns that go to one field, and a key that no column goes to."""
+    sources: dict[str, str] = {}
+    for column, field in columns.items():
+        if not (isinstance(column, str) and isinstance(field, str) and column and field):
+            raise ConfigurationError(
+                f"columns has {column!r}: {field!r}", advice="It names columns and fields: {'score': 'UF_…'}."
+            )
+        other = sources.setdefault(field.lower(), column)
+        if other != column:
+            raise ConfigurationError(
+                f"columns sends {other!r} and {column!r} to the field {field!r}", advice="Leave one of them out."
+            )
+    if params is not None and not isinstance(params, Mapping):
+        return
+    constants = [str(name).lower() for value in (params or {}).values() if isinstance(value, Mapping) for name in value]
+    for name in () if key is None else (key,) if isinstance(key, str) else key:
+        if name.lower() not in {*sources, *constants}:
+            raise ConfigurationError(
+                f"key has {name!r}, and columns sends nothing there", advice="Name the column that holds it in columns."
+            )
+
+
+def _check_rejects_path(path: Any, sources: Sequence[Any] = ()) -> None:
+    """Refuse what is no path, and the file that the records come from: it would be replaced."""
+    if not (isinstance(path, str) and path.strip() and not path.endswith("/")) and not hasattr(path, "protocol"):
+        raise ConfigurationError(
+            f"rejects_path is {path!r}", advice="Name a file, such as s3://bucket/rejects/{{ run_id }}.jsonl."
+        )
+    if any(same_file(path, source) for source in sources):
+        raise ConfigurationError(
+            f"rejects_path is {str(path)!r}, which is read from", advice="Give rejected rows a file of their own."
+        )
 
 
 class _Task:

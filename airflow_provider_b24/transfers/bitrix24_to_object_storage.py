@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_b24.crm.row_files import Column, check_installed, check_kinds, columns_of, format_of
-from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known, same_file
 from airflow_provider_b24.operators.load import LoadsList
 from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.lists import list_method
@@ -104,6 +104,8 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
             format_of(path, format)
         if is_known(path):
             self._refuse_to_replace()
+        if ids_path is not None and is_known(path) and is_known(ids_path):
+            self._check_ids_path()
 
     def place(self) -> str:
         """The path: what is there is replaced."""
@@ -117,6 +119,7 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
     def open_target(self, hook: Bitrix24Hook, load: Load) -> Iterator[Target]:
         """Files under temporary names."""
         self._misfits = 0
+        self._check_ids_path()
         format_ = self._format()
         check_installed(format_)
         columns: list[Column] = []
@@ -179,6 +182,12 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
 
     def _check_path(self) -> None:
         _check_path(self.path.rstrip("/") if self.rows_per_file and isinstance(self.path, str) else self.path, "path")
+
+    def _check_ids_path(self) -> None:
+        if self.ids_path is not None and same_file(self.ids_path, self.path):
+            raise ConfigurationError(
+                f"ids_path and path are both {self.path!r}", advice="Give the ids a file of their own."
+            )
 
     def _parts(self, columns: Sequence[Column], kept: Mapping[str, Any] | None) -> FileParts:
         from airflow.sdk import ObjectStoragePath

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.hooks.database import check_conn_id, database_hook
+from airflow_provider_b24.hooks.database import check_conn_id, check_hook_params, database_hook
 from airflow_provider_b24.hooks.sql_design import (
     COLUMN_NAMES,
     DELETED,
@@ -16,6 +16,7 @@ from airflow_provider_b24.hooks.sql_design import (
     ColumnNames,
     Deleted,
     Misfits,
+    check_columns,
     check_table,
 )
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known
@@ -122,6 +123,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         self.rows_at_once = chunk
         check_unless_template(check_conn_id, conn_id)
         check_unless_template(check_table, table)
+        check_unless_template(check_hook_params, hook_params)
         check_switches(create_table=create_table, detect_deleted=detect_deleted)
         check_switches(add_columns=add_columns, or_none=True)
         _check_choice("column_names", column_names, COLUMN_NAMES)
@@ -133,6 +135,7 @@ class Bitrix24ToSqlOperator(LoadsList):
             isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
         ):
             raise ConfigurationError(f"columns is {columns!r}", advice="Give names of columns by names of fields.")
+        check_columns(columns or {})
         if kinds is not None:
             from airflow_provider_b24.crm.row_files import check_kinds
 

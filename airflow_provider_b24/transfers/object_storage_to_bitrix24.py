@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import fnmatch
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from airflow_provider_b24.operators.arguments import check_unless_template, is_known
+from airflow_provider_b24.operators.arguments import is_known, same_file
 from airflow_provider_b24.operators.write import Record, WritesRecords
 from airflow_provider_b24.rest.errors import ConfigurationError, FileError
 
 _FORMATS = {"jsonl": ("jsonl", "ndjson"), "csv": ("csv",), "parquet": ("parquet",)}
 _MANY = "*?["
+_NO_DELIMITER = '"\r\n \0'
 # Rows of a Parquet file that are in memory at once.
 _AT_ONCE = 2000
 
@@ -54,10 +56,23 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
         self.delimiter = delimiter
         if format is not None and format not in _FORMATS:
             raise ConfigurationError(f"format is {format!r}", advice=f"It can be {', '.join(_FORMATS)}.")
-        if not isinstance(delimiter, str) or len(delimiter) != 1:
-            raise ConfigurationError(f"delimiter is {delimiter!r}", advice="It is one character.")
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in _NO_DELIMITER:
+            raise ConfigurationError(
+                f"delimiter is {delimiter!r}", advice="It is one character, and no quote, space or line break."
+            )
         if is_known(path):
-            check_unless_template(self._format, str(path))
+            if not (isinstance(path, str) and path.strip()) and not hasattr(path, "protocol"):
+                raise ConfigurationError(f"path is {path!r}", advice="Name a file, or several: s3://bucket/new/*.csv.")
+            self._format(str(path))
+            if self.rejects_path is not None and is_known(self.rejects_path) and _is_among(self.rejects_path, path):
+                raise ConfigurationError(
+                    f"rejects_path is {str(self.rejects_path)!r}, which is read from",
+                    advice="Give rejected rows a file of their own.",
+                )
+
+    def sources(self) -> Sequence[Any]:
+        """The files that there are by now."""
+        return self._files()
 
     def records(self) -> Generator[Record, None, None]:
         """The records of all files."""
@@ -97,8 +112,18 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
     def _cells(self, opened: Any, name: str) -> Iterator[Record]:
         from io import TextIOWrapper
 
+        from airflow_provider_b24.crm.row_files import allow_long_cells
+
+        allow_long_cells()
         with TextIOWrapper(opened, "utf-8-sig", newline="") as text:
             rows = csv.DictReader(text, delimiter=self.delimiter)
+            heading = rows.fieldnames or []
+            twice = [column for column in heading if heading.count(column) > 1]
+            if twice:
+                raise ConfigurationError(
+                    f"{name} has two columns {twice[0]!r}",
+                    advice="Give one another name: only one of them can be sent.",
+                )
             for row in rows:
                 if None in row or None in row.values():
                     raise ConfigurationError(
@@ -106,6 +131,12 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
                         advice=f"The cells are separated by {self.delimiter!r}; see delimiter.",
                     )
                 yield row
+
+
+def _is_among(file: Any, path: Any) -> bool:
+    """Whether a file is one of those that a path with ``*`` names."""
+    name, of = str(file).rpartition("/"), str(path).rpartition("/")
+    return same_file(file, path) or (same_file(name[0] or ".", of[0] or ".") and fnmatch.fnmatchcase(name[2], of[2]))
 
 
 def _unpacked(opened: Any, name: str) -> Any:

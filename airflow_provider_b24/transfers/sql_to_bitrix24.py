@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_provider_b24.hooks.database import check_conn_id, database_hook
+from airflow_provider_b24.hooks.database import check_conn_id, check_hook_params, database_hook
 from airflow_provider_b24.operators.arguments import check_unless_template, is_known
 from airflow_provider_b24.operators.write import Record, WritesRecords
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -66,6 +66,9 @@ class SqlToBitrix24Operator(WritesRecords):
         self.hook_params = hook_params
         self.database = database
         check_unless_template(check_conn_id, conn_id)
+        if is_known(sql) and not isinstance(sql, (str, list, tuple)):
+            raise ConfigurationError(f"sql is {sql!r}", advice="Give a query, or the name of a .sql file.")
+        check_unless_template(check_hook_params, hook_params)
         if is_known(sql) and (not sql or (isinstance(sql, str) and not sql.strip())):
             raise ConfigurationError("sql is empty", advice="Give a query, or the name of a .sql file.")
 

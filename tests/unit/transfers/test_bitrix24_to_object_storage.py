@@ -405,8 +405,13 @@ def test_a_store_without_folders(portal):
         ({"path": "a.csv"}, "path is 'a.csv' in each run, and the load is incremental"),
         ({"path": "a.csv", "interval": True}, "path is 'a.csv' in each run"),
         ({"path": "a.csv", "full_reload": "{{ x }}"}, "Put {{ run_id }} into the path; or set incremental=False"),
+        (
+            {"path": "/a/b.csv", "incremental": False, "ids_path": "file:///a/x/../b.csv"},
+            "ids_path and path are both '/a/b.csv'",
+        ),
+        ({"path": "a.csv", "kinds": "x"}, "kinds is 'x'"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(arguments, words):
     with pytest.raises(ConfigurationError) as caught:

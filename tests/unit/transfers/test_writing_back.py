@@ -127,6 +127,13 @@ def test_deals_are_added_from_a_file(portal, tmp_path, kind):
     ]
 
 
+def test_a_cell_may_be_as_long_as_it_likes(portal, tmp_path):
+    (tmp_path / "x.csv").write_text(f"title,comments\nx,{'y' * 200_000}\n")
+    assert files(str(tmp_path / "x.csv")).execute(run_of())["created"] == 1
+    (deal,) = deals(portal).values()
+    assert len(deal["comments"]) == 200_000
+
+
 def test_several_files_are_read_in_the_order_of_their_names(portal, tmp_path):
     for number in (3, 1, 2):
         (tmp_path / f"part-{number}.txt").write_text(f"title;x\n{number};1\n")
@@ -142,8 +149,9 @@ def test_several_files_are_read_in_the_order_of_their_names(portal, tmp_path):
         ("x.jsonl", "{\n", "line 1 of x.jsonl is no JSON object"),
         ("x.csv", "a,b\n1,2\n1\n", "line 3 of x.csv has another number of cells"),
         ("x.csv", "a,b\n1,2,3\n", "line 2 of x.csv has another number of cells"),
+        ("x.csv", "title,title\n1,2\n", "x.csv has two columns 'title'"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_a_file_that_is_none_is_told_by_its_line(portal, tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
@@ -176,8 +184,22 @@ def test_without_files_the_retries_apply(portal, tmp_path):
         (files, {"path": "x.xlsx"}, "the format of 'x.xlsx' is not told by its ending"),
         (files, {"path": "x.csv", "format": "xml"}, "format is 'xml'"),
         (files, {"path": "x.csv", "delimiter": ""}, "delimiter is ''"),
+        (files, {"path": "x.csv", "delimiter": '"'}, "delimiter is '\"'"),
+        (files, {"path": 5}, "path is 5"),
+        (files, {"path": "/a/x.jsonl", "rejects_path": "file:///a/b/../x.jsonl"}, "which is read from"),
+        (files, {"path": "/a/*.jsonl", "rejects_path": "/a/rejects.jsonl"}, "which is read from"),
+        (files, {"path": "s3://conn@b/x.jsonl", "rejects_path": "s3://b/x.jsonl"}, "which is read from"),
+        (sql, {"max_rejected": float("nan")}, "max_rejected is nan"),
+        (sql, {"max_rejected": float("inf")}, "max_rejected is inf"),
+        (sql, {"key": ("originId", "originId")}, "key is ('originId', 'originId')"),
+        (sql, {"key": "originId", "columns": {"a": "title"}}, "key has 'originId', and columns sends nothing there"),
+        (sql, {"columns": {"a": "title", "b": "title"}}, "columns sends 'a' and 'b' to the field 'title'"),
+        (sql, {"columns": {"a": 5}}, "columns has 'a': 5"),
+        (sql, {"query": 5}, "sql is 5"),
+        (sql, {"hook_params": "x"}, "hook_params is 'x'"),
+        (sql, {"rejects_path": 5}, "rejects_path is 5"),
     ],
-    ids=range(17),
+    ids=range(31),
 )
 def test_what_can_not_be_right_is_refused_while_the_dag_is_parsed(make, arguments, words):
     with pytest.raises(ConfigurationError) as caught:
@@ -236,9 +258,33 @@ class TestRejects:
 
     def test_the_file_of_another_run_goes(self, portal, database, tmp_path):
         path = tmp_path / "rejects.jsonl"
-        path.write_text("{}\n")
+        path.write_text('{"number": 1, "row": {}, "code": "x", "description": "y"}\n')
         sql(self.query(500), method="crm.item.add", rejects_path=f"file://{path}").execute(run_of())
         assert not path.exists()
+
+    def test_a_file_that_is_none_of_rejected_rows_is_left_alone(self, portal, database, tmp_path):
+        path = tmp_path / "rejects.jsonl"
+        path.write_text('{"title": "x"}\n')
+        with pytest.raises(AirflowFailException, match="there is a file which does not hold rejected rows"):
+            sql(method="crm.item.add", rejects_path=str(path)).execute(run_of())
+        assert path.read_text() == '{"title": "x"}\n'
+        assert deals(portal) == {}
+
+    def test_it_is_not_the_file_that_is_read(self, portal, tmp_path):
+        path = tmp_path / "deals.jsonl"
+        path.write_text('{"title": "x"}\n')
+        operator = files("{{ path }}", format="jsonl", rejects_path="{{ path }}")
+        operator.path, operator.rejects_path = str(path), f"file://{path}"
+        with pytest.raises(AirflowFailException, match="which is read from"):
+            operator.execute(run_of())
+        assert path.read_text() == '{"title": "x"}\n'
+        assert deals(portal) == {}
+
+    def test_half_a_character_is_escaped(self, portal, tmp_path):
+        source, path = tmp_path / "deals.jsonl", tmp_path / "rejects.jsonl"
+        source.write_text('{"title": "a\\ud83d", "stageId": "x"}\n')
+        files(str(source), rejects_path=str(path), max_rejected=1).execute(run_of())
+        assert json.loads(path.read_bytes().decode())["row"]["title"] == "a\ud83d"
 
     def test_beyond_the_threshold_nothing_more_is_sent(self, portal, database, tmp_path, caplog):
         scores(database, 1000)
