@@ -43,6 +43,10 @@ class Entity:
         """The fields of several values that a row gives."""
         return multifields.multifields_in(params.get(self.fields), self.multifields)
 
+    def adds_values(self, params: Any) -> bool:
+        """Whether an update with these parameters adds something each time that it is sent."""
+        return multifields.adds_values(params.get(self.fields), self.multifields)
+
     def shown(self, name: str) -> str:
         """The name of a field in a listed element."""
         if not self.camel:

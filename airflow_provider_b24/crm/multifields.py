@@ -17,6 +17,19 @@ def multifields_in(fields: Any, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in fields] if isinstance(fields, Mapping) else []
 
 
+def adds_values(fields: Any, names: Sequence[str]) -> bool:
+    """Whether an update would add a value each time that it is sent."""
+    if not isinstance(fields, Mapping):
+        return False
+    several = {name.lower() for name in names}
+    return any(
+        not _has_id(key, entry)
+        for name, value in fields.items()
+        if str(name).lower() in several
+        for key, entry in _entries(value)
+    )
+
+
 def without_known(fields: Mapping[str, Any], element: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The fields of an update, without the values that the element has already.
 

@@ -23,7 +23,7 @@ from airflow_provider_b24.rest.errors import (
     RequestRefusedError,
 )
 from airflow_provider_b24.rest.lists import list_method
-from airflow_provider_b24.rest.outcomes import Chunk, Outcome, Row, as_row
+from airflow_provider_b24.rest.outcomes import Chunk, Outcome, Row, as_row, told
 from airflow_provider_b24.rest.peer import Peer
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 from airflow_provider_b24.rest.steps import Step, Wait
@@ -216,6 +216,7 @@ def _upsert(
 
 
 def _note(lane: _Lane, row: Row, done: str, answer: Reply | Bitrix24Error) -> None:
+    answer = told(answer, done, row.call.method)
     if isinstance(answer, Bitrix24Error) and answer.effect_unknown:
         lane.tried[row.index] = done, answer
         return

@@ -43,10 +43,12 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
     element's id, and ``params`` are the same for all. Anything else is made by ``row``.
 
     *Nothing is sent twice.* Where a row may be sent again, with ``key`` or a method that updates, a try goes on where
-    the one before has stopped. Where it may not (an ``add`` without ``key``), Airflow's task state store keeps which
-    rows may be under way before they are sent. After a crash those are not sent again: they count as unknown, the rest
-    is written, and the task fails, naming them. Clearing it then goes on behind them; look for them in the portal
-    first, and add what is missing. Airflow 3.2 has no such store: there a retry of such an ``add`` fails at once.
+    the one before has stopped. With ``key`` it waits until the portal can not carry out any more what was under way
+    then (90 s). An update without ``key`` that adds phones, addresses or links is not sent again. Where it may not (an
+    ``add`` without ``key``), Airflow's task state store keeps which rows may be under way before they are sent. After a
+    crash those are not sent again: they count as unknown, the rest is written, and the task fails, naming them.
+    Clearing it then goes on behind them; look for them in the portal first, and add what is missing. Airflow 3.2 has no
+    such store: there a retry of such an ``add`` fails at once.
 
     That works by the places of the rows: the input has to have the same rows in the same order in every try. An input
     that has changed is noticed: what may be sent again is then written from the beginning, and otherwise the task
@@ -165,7 +167,7 @@ class WritesRecords(TakesRestParams, DefersAtLimit):
             try:
                 return task.write(kept)
             except InputChangedError as changed:
-                if not task.repeatable:
+                if not task.repeatable or kept.get("extra", {}).get("adds"):
                     raise
                 self.log.warning("%s; everything is written from the beginning, which changes nothing", changed)
             return task.write({})
@@ -233,6 +235,10 @@ class _Task:
         self._store = task_state(context)
         self._life = life_of(context)
         self.repeatable = operator.key is not None or operator.method.lower().endswith(".update")
+        # Whether any row may have been sent before, and it is not kept which.
+        self._all_doubtful = False
+        # Whether the portal may still carry out what an earlier try has sent.
+        self._late = False
         self._written: Written
         self._rejects: Rejects | None = None
         # Rows that are under way: their numbers, and what they were in the input.
@@ -244,6 +250,12 @@ class _Task:
     def kept(self) -> dict[str, Any]:
         """What earlier tries have left."""
         kept = self._operator._kept_by_deferral
+        before = kept or (None if self._store is None else self._store.get(_STATE))
+        if before is not None:
+            self._late = bool(before.get("sent") or before.get("extra", {}).get("late"))
+        elif self._store is None:
+            # A cleared task counts on.
+            self._late = self._all_doubtful = getattr(self._context.get("ti"), "try_number", 1) > 1
         if kept:
             return dict(kept)
         if self._store is None:
@@ -268,6 +280,7 @@ class _Task:
         """Write what is left; the counts of all tries."""
         operator = self._operator
         self._written = written = Written(kept, repeatable=self.repeatable, save=self._save)
+        self._wait()
         began = time.time() - written.extra.get("seconds", 0.0)
         if operator.rejects_path:
             from airflow_provider_b24.operators.rejects import Rejects
@@ -330,10 +343,42 @@ class _Task:
                 except ConfigurationError as error:
                     self._reject(number, record, error, "rejected")
                 else:
-                    self._pending.append((number, record))
-                    yield params
+                    adds = self._adds_each_time(params)
+                    if adds and (self._all_doubtful or number in written.doubtful):
+                        self._reject(number, record, OutcomeUnknownError(_STOPPED), "unknown")
+                    else:
+                        if adds and "adds" not in written.extra:
+                            written.extra["adds"] = True
+                            written.save()
+                        self._pending.append((number, record))
+                        yield params
             if self._enough:
                 return
+
+    def _wait(self) -> None:
+        """Let the time pass in which the portal may still carry out what an earlier try has sent.
+
+        A row that is looked for by its key before that is not there yet, and would be added twice.
+        """
+        if self._operator.key is None or not self._late:
+            return
+        peer = self._hook.get_conn().peer
+        self._operator.log.info(
+            "An earlier try was stopped while rows were under way: for %.0f s the portal may carry them out",
+            peer.patience.late,
+        )
+        peer.clock.sleep(peer.patience.late)
+        self._late = False
+        self._written.extra.pop("late", None)
+
+    def _adds_each_time(self, params: Mapping[str, Any]) -> bool:
+        """Whether an update adds something each time that it is sent: phones, addresses …"""
+        from airflow_provider_b24.crm.entities import ENTITIES
+
+        if self._operator.key is not None or not self.repeatable:
+            return False
+        entity = ENTITIES.get(self._operator.method.lower().rpartition(".")[0])
+        return entity is not None and entity.adds_values(params)
 
     def _params(self, record: Record) -> Mapping[str, Any]:
         from airflow_provider_b24.crm.rows import shaped
@@ -353,7 +398,11 @@ class _Task:
             written.became(number, what)
             # An hour in all is for those who come no further.
             self._operator._deferred_since = None
+        elif outcome.unknown and self.repeatable and self._adds_each_time(outcome.params):
+            self._reject(number, record, error, "unknown")
         elif outcome.retryable or befalls_all(error) or (outcome.unknown and self.repeatable):
+            if outcome.unknown:
+                written.extra["late"] = True
             self._failure = self._failure or error
             written.became(number, "again")
         else:
@@ -396,10 +445,12 @@ class _Task:
                 f"cleared task {cleared}."
             )
         if counts["unknown"]:
+            then = "mark the task as success: a cleared one writes all rows again, and adds their phones anew"
+            if not self.repeatable:
+                then = "clear the task, which goes on behind them, or mark it as success"
             problems.append(
                 f"{counts['unknown']:,} rows may or may not have been carried out: {spelled(written.unknown)}. They "
-                "are not sent again. Look for them in the portal and add what is missing; then clear the task, which "
-                "goes on behind them, or mark it as success."
+                f"are not sent again. Look for them in the portal and add what is missing; then {then}."
             )
         if problems:
             raise AirflowFailException(" ".join(problems) + where)

@@ -39,6 +39,7 @@ class Written:
     :ivar counts: of rows by what has become of them.
     :ivar unknown: numbers of rows that may or may not have been carried out, as ranges; the first ones.
     :ivar extra: what the caller keeps beside it.
+    :ivar doubtful: numbers of rows that an earlier try may have sent, and that are sent again, for it is harmless.
     :param kept: what an earlier try has kept; empty for a new writing.
     :param repeatable: whether it is harmless to send a row again.
     :param save: keeps the state, before it returns.
@@ -52,6 +53,7 @@ class Written:
         self.next = int(kept.get("next", 0))
         self._again: dict[int, str] = {int(number): seen for number, seen in kept.get("again", {}).items()}
         self._lost = {number for first, last in kept.get("sent", []) for number in range(first, last + 1)}
+        self.doubtful: frozenset[int] = frozenset(self._lost if repeatable else ())
         if repeatable:
             self._again |= dict.fromkeys(self._lost, "")
             self._lost = set()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from airflow_provider_b24.rest.batch import command
 from airflow_provider_b24.rest.content import Content
-from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, OutcomeUnknownError
 from airflow_provider_b24.rest.protocol import Call, Priority, Reply
 
 # Parameters that say which element a row changes, and those that say among which; by the last word of the methods of
@@ -85,12 +85,20 @@ class Row:
         :param done: ``created`` or ``updated``, if an element was.
         :param known: the element's id, if it was known before.
         """
+        answer = told(answer, done, self.call.method)
         if isinstance(answer, Bitrix24Error):
             return Outcome(self.params, error=answer, index=self.index, id=known)
         found = id_of(answer.result) if done and known is None else known
         return Outcome(
             self.params, answer.result, None, self.index, found, created=done == "created", updated=done == "updated"
         )
+
+
+def told(answer: Reply | Bitrix24Error, done: str, method: str) -> Reply | Bitrix24Error:
+    """The answer to a call that is to add an element; an error where it does not tell that one was added."""
+    if done == "created" and isinstance(answer, Reply) and answer.result is None:
+        return OutcomeUnknownError("the answer has no result, so that nothing says whether it was added", method=method)
+    return answer
 
 
 @dataclass(eq=False)

@@ -16,9 +16,9 @@ from airflow_provider_b24.rest.errors import (
     OutcomeUnknownError,
     RequestRefusedError,
 )
-from airflow_provider_b24.rest.outcomes import Outcome, id_of
+from airflow_provider_b24.rest.outcomes import Outcome, Row, as_row, id_of
 from airflow_provider_b24.rest.peer import Patience
-from airflow_provider_b24.rest.protocol import Request, Response
+from airflow_provider_b24.rest.protocol import Reply, Request, Response
 from airflow_provider_b24.rest.steps import Failure
 from airflow_provider_b24.rest.writing import writing
 from tests.unit.rest.clocks import FakeClock
@@ -361,3 +361,13 @@ def test_the_id_in_a_result(result: Any, number: int | None) -> None:
 def test_the_number_of_lanes_is_checked(parallel: Any) -> None:
     with pytest.raises(ConfigurationError, match="parallel is"):
         writing("crm.item.add", parallel=parallel)
+
+
+def test_an_add_that_is_answered_with_nothing_is_unknown() -> None:
+    (row,) = rows_of(1)
+    made = as_row(0, row, "crm.item.add")
+    assert isinstance(made, Row)
+    assert made.became(Reply(None), "created").unknown
+    assert made.became(Reply({"item": {"id": 5}}), "created").created
+    # An update may well have nothing to say.
+    assert made.became(Reply(None), "updated").updated

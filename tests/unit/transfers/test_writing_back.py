@@ -16,6 +16,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
+from airflow_provider_b24.rest.clock import SystemClock
 from airflow_provider_b24.rest.errors import ConfigurationError, FileError, LimitError, NotSentError
 from airflow_provider_b24.testing import Fault
 from airflow_provider_b24.transfers.object_storage_to_bitrix24 import ObjectStorageToBitrix24Operator
@@ -546,6 +548,91 @@ def test_without_a_store_a_retry_of_an_add_fails_at_once_and_one_of_an_update_do
     assert len(deals(portal)) == 120
     assert sql().execute(context)["updated"] == 120
     assert sql(NEW, method="crm.item.add", key="originId").execute(context)["created"] == 120
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["3.3", "3.2"])
+def test_what_the_portal_carries_out_late_is_not_added_again(meanwhile, portal, database, monkeypatch, keeps):
+    class Late:
+        """The requests of the first try, which the portal carries out as late as the connection says it may."""
+
+        left = 1.4
+
+        def arrive(self):
+            self.left = 0.0
+            rows = [{**DEALS, "fields": {"originId": str(n), "title": f"deal {n}"}} for n in range(1, 51)]
+            with Bitrix24Hook() as hook:
+                assert all(outcome.ok for outcome in hook.call_many("crm.item.add", rows))
+
+        def sleep(self, seconds):
+            meanwhile.sleep(seconds)
+            if 0 < self.left <= seconds:
+                self.arrive()
+            self.left = max(0.0, self.left - seconds)
+
+    operator, late = sql(NEW, method="crm.item.add", key="originId"), Late()
+    store = Dying(1, keeps=True) if keeps else None
+    if store is not None:
+        with pytest.raises(Killed):
+            operator.execute(run_of(store=store))
+        store.dead = False
+    assert deals(portal) == {}
+    monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: late.sleep(seconds))
+    context = run_of(store=store)
+    context["ti"].try_number, context["ti"].task = 2, SimpleNamespace(retries=2)
+    assert operator.execute(context)["rows"] == 120
+    if late.left:
+        late.arrive()
+    assert titles(portal) == dict.fromkeys((f"deal {number}" for number in range(1, 121)), 1)
+
+
+def test_a_first_try_and_one_after_a_whole_one_wait_for_nothing(meanwhile, portal, database):
+    store, operator = Store(), sql(NEW, method="crm.item.add", key="originId")
+    operator.execute(run_of(store=store))
+    context = run_of(store=store)
+    context["ti"].max_tries = 5
+    assert operator.execute(context)["updated"] == 120
+    assert meanwhile.slept == []
+
+
+PHONES = [
+    {"id": number, "name": "x", "fm": [{"typeId": "PHONE", "valueType": "WORK", "value": f"+{number}"}]}
+    for number in range(1, 61)
+]
+
+
+@pytest.mark.parametrize("ends", ["lost", "killed", "3.2"])
+def test_phones_that_may_be_there_are_not_added_again(portal, monkeypatch, ends):
+    sent = []
+    monkeypatch.setattr(SqlToBitrix24Operator, "records", lambda _: (dict(row) for row in PHONES))
+    real = Bitrix24Hook.call_many
+
+    def call_many(self, method, rows, **more):
+        def noted():
+            for row in rows:
+                sent.append(row["id"])
+                yield row
+
+        yield from real(self, method, noted(), **more)
+
+    monkeypatch.setattr(Bitrix24Hook, "call_many", call_many)
+    operator = sql(params={"entityTypeId": 3}, parallel=1)
+    dying = Dying(3, keeps=True)
+    store = {"lost": Store(), "killed": dying, "3.2": None}[ends]
+    context = run_of(store=store)
+    context["ti"].task = SimpleNamespace(retries=2)
+    if ends == "lost":
+        portal.faults.add(Fault("reset_after", method="batch", times=1))
+    if ends == "killed":
+        with pytest.raises(Killed):
+            operator.execute(context)
+        dying.dead = False
+    context["ti"].try_number = 1 if ends == "lost" else 2
+    with pytest.raises(
+        AirflowFailException, match=r"rows may or may not have been carried out: 1-\d+\. They are not sent"
+    ):
+        operator.execute(context)
+    assert max(Counter(sent).values(), default=0) <= 1
+    assert ends != "3.2" or not sent
 
 
 @pytest.mark.parametrize("store", [None, Store], ids=["3.2", "3.3"])
