@@ -168,12 +168,25 @@ class Keyset:
         if self._version == 3 and isinstance(found or [], list):
             return list(found or [])
         if self._version == 2 and isinstance(found or {}, Mapping):
-            return all_of(found or {})
+            return {**all_of(found or {}), **self._take_conditions(found or {})}
         raise ConfigurationError(
             f"{self.known.filter} is a {type(found).__name__}",
             method=self.method,
             advice="It is a list of conditions." if self._version == 3 else "It is a mapping.",
         )
+
+    def _take_conditions(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Conditions that stand beside the filter: a method that is given one might not look at them any more."""
+        taken = (*self.known.parameters, self.known.select)
+        beside = [name for name in self._params if self.known.parameters and str(name).lower() not in taken]
+        for name in beside:
+            if name in found:
+                raise ConfigurationError(
+                    f"{name} is given twice, in {self.known.filter} and beside it",
+                    method=self.method,
+                    advice=f"Put all conditions into {self.known.filter}.",
+                )
+        return {name: self._params.pop(name) for name in beside}
 
     def _take_bound(self, sign: str) -> int | None:
         """A bound of the caller's own, as a position: each reading has its own of the same name."""

@@ -224,7 +224,15 @@ _add(_WHOLE, "bizproc.activity.list bizproc.robot.list", key="")
 
 # people
 
-_add(_KEY, "user.get", filter="FILTER", order=("sort", "order"), changed="TIMESTAMP_X", created="DATE_REGISTER")
+_add(
+    _KEY,
+    "user.get",
+    filter="FILTER",
+    order=("sort", "order"),
+    parameters=("admin_mode", "image_resize", "auth"),
+    changed="TIMESTAMP_X",
+    created="DATE_REGISTER",
+)
 _add(_SORTED, "user.search", filter="FILTER", order=("sort", "order"))
 _add(_SORTED, "department.get", filter="", order=("sort", "order"), select=None, position=("START", ""))
 _add(_WHOLE_SORTED, "user.userfield.list", select=None)

@@ -39,6 +39,8 @@ class ListMethod:
     :ivar required: the parameters without which the method lists nothing: ``filter.x`` is a condition,
         ``a|b`` either of two.
     :ivar selected: the fields that a select must name besides the id.
+    :ivar parameters: what it takes besides filter, order and select, in small letters, where conditions may also stand
+        beside the filter: any other parameter is one.
     :ivar batch: whether it may be called within a batch.
     :ivar advice: what to do instead, where it can not be read to its end.
     """
@@ -58,6 +60,7 @@ class ListMethod:
     cursor: str = ""
     required: tuple[str, ...] = ()
     selected: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
     batch: bool = True
     advice: str = ""
 

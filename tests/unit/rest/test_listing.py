@@ -173,6 +173,24 @@ def test_field_and_direction_as_two_parameters() -> None:
     assert given_params(calls[0]) == {"sort": "ID", "order": "DESC", "FILTER": {"ACTIVE": True}, "start": -1}
 
 
+def test_conditions_beside_the_filter() -> None:
+    params = {"ACTIVE": True, "UF_DEPARTMENT": [1], ">ID": 7, "ADMIN_MODE": True, "select": ["NAME"]}
+    _, calls = read("user.get", params, lambda call: Reply([]))
+    assert given_params(calls[0]) == {
+        "sort": "ID",
+        "order": "ASC",
+        "FILTER": {"ACTIVE": True, "UF_DEPARTMENT": [1], ">ID": 7},
+        "ADMIN_MODE": True,
+        "select": ["ID", "NAME"],
+        "start": -1,
+    }
+    either = {"logic": "OR", "0": {"NAME": "x"}, "1": {"NAME": "y"}}
+    _, calls = read("user.get", {"ACTIVE": True, "FILTER": either}, lambda call: Reply([]))
+    assert given_params(calls[0])["FILTER"] == {"0": either, "ACTIVE": True}
+    with pytest.raises(ConfigurationError, match="ACTIVE is given twice"):
+        read("user.get", {"ACTIVE": True, "FILTER": {"ACTIVE": False}}, lambda call: Reply([]))
+
+
 def test_a_table_with_keys_where_a_list_was_meant() -> None:
     pages = iter([Reply({"tasks": {"0": {"id": "1"}, "5": {"id": "2"}}}), Reply({"tasks": []})])
     assert read("tasks.task.list", {}, lambda call: next(pages))[0] == [{"id": "1"}, {"id": "2"}]
