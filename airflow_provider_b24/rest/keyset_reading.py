@@ -116,11 +116,15 @@ class KeysetReading(Work[Page]):
         self._chained: bool | None = None
         self._breaks = 0
         self._short_pages = 0.0
+        # How many pieces may be under way: behind a stretch without rows, what was read says little of what comes.
+        self._trusted = math.inf
 
     def begin(self) -> Lane | None:
         """The next request, for the first pieces that none is under way for."""
         if not self._looked:
             return self._opening()
+        if sum(piece.out for piece in self._pieces) >= self._trusted:
+            return None
         # A list whose end is not known is read page by page.
         limit = 1 if self._alone or (self._pieces and self._pieces[-1].high is None) else self._pace.commands
         room = self._room()
@@ -142,6 +146,9 @@ class KeysetReading(Work[Page]):
                 chains.append((piece, chain))
                 used += chain.pages
                 room -= chain.pages
+            if piece.empty and piece.high is not None and piece.low is not None and piece.high - piece.low > PAGE:
+                # What comes next will show how far there is nothing.
+                break
             at += 1
         return self._lane(chains, look=False) if chains else None
 
@@ -343,6 +350,7 @@ class KeysetReading(Work[Page]):
             self._short_pages = max(0.0, self._short_pages)
         if count or piece.over:
             piece.failures = 0
+            self._trusted *= 2 if count else 1
             if before is None:
                 before = self._keyset.positions(found[0].rows[:1])[0] - 1 if found else 0
                 self._first = before
@@ -423,6 +431,8 @@ class KeysetReading(Work[Page]):
             # Where even the other end was empty, it is looked at again.
             self._looked = self._looked and piece.high is not None
             piece.empty = 0
+            if piece.high is not None and positions[0] > piece.high:
+                self._leap(piece, positions[0])
         if piece.high is not None and positions[-1] >= piece.high:
             piece.over = True
             if positions[-1] > piece.high:
@@ -431,6 +441,18 @@ class KeysetReading(Work[Page]):
         if rows:
             piece.pages.append(Page(rows, self._keyset.id_at(positions[-1])))
             piece.low = positions[-1]
+
+    def _leap(self, piece: _Piece, position: int) -> None:
+        """Leave out what lies ahead up to a row that was the next one."""
+        self._trusted = 1.0
+        for other in self._pieces[self._pieces.index(piece) + 1 :]:
+            if other.out or other.over or other.pages or other.low is None or other.high is None:
+                continue
+            if other.high >= position:
+                if other.low < position - 1:
+                    other.low, other.density, other.empty = position - 1, None, 0
+                break
+            other.over = True
 
     def _not_in_order(self, low: int | None, positions: Sequence[int]) -> Bitrix24Error:
         for position in positions:

@@ -107,6 +107,15 @@ def test_a_request_brings_nearly_2500_rows(method: str, share: float, most: int)
     assert portal.requests <= most
 
 
+@EITHER
+def test_stretches_without_rows_are_leapt_over(method: str) -> None:
+    ids = [million * 1_000_000 + number for million in range(10) for number in range(1, 5001)]
+    portal = ListPortal(ids)
+    assert read(Reader(portal), method) == ids
+    assert portal.requests <= 80
+    assert portal.commands <= 2500
+
+
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 499])
 def test_a_short_list_takes_one_request(count: int) -> None:
     portal = ListPortal(range(1, count + 1))
