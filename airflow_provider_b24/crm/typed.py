@@ -253,7 +253,7 @@ def _datetimes(zone: dt.tzinfo | None) -> Convert:
 
 def _date(value: Any) -> pendulum.Date | None:
     if isinstance(value, str) and value != "":
-        return _day(value)
+        return day_of(value)
     if _is_nothing(value):
         return None
     raise TypeError
@@ -261,7 +261,11 @@ def _date(value: Any) -> pendulum.Date | None:
 
 # The same days come again and again.
 @lru_cache(maxsize=4096)
-def _day(text: str) -> pendulum.Date:
+def day_of(text: str) -> pendulum.Date:
+    """The day that people see in the portal; see :func:`typed_rows`.
+
+    :raises ValueError: it is none.
+    """
     zone = text[19:]
     at = _local(text[:19] if zone[:1] in _SIGNS else text)
     if at.time() != dt.time():

@@ -6,10 +6,12 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_b24.crm.typed import day_of
 from airflow_provider_b24.hooks.sql_design import ColumnNames
 from airflow_provider_b24.rest.errors import ConfigurationError
 
@@ -196,7 +198,13 @@ def _date(value: Any) -> dt.date | None:
         return None
     if isinstance(value, dt.datetime):
         return value.date()
-    return value if isinstance(value, dt.date) else dt.date.fromisoformat(value[:10])
+    if isinstance(value, dt.date):
+        return value
+    with suppress(ValueError):
+        day = day_of(value)
+        return dt.date(day.year, day.month, day.day)
+    # A time of day: it is the portal's day.
+    return dt.datetime.fromisoformat(value.replace("Z", "+00:00")).date()
 
 
 def _datetime(value: Any) -> dt.datetime | None:

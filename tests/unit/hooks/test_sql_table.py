@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.sql.hooks import lineage
 from airflow.sdk.lineage import HookLineageCollector
 
-from airflow_provider_b24.hooks.sql_columns import column_name
+from airflow_provider_b24.hooks.sql_columns import CELLS, column_name
 from airflow_provider_b24.hooks.sql_dialects import Dialect
 from airflow_provider_b24.hooks.sql_table import Design, SqlTable
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -393,3 +393,25 @@ def test_others_never_see_half_a_piece(warehouse: Database) -> None:
             assert ids(warehouse) == [1, 2]
         connection.rollback()
     assert ids(warehouse) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2024-08-30", "2024-08-30"),
+        ("2024-08-30T00:00:00+03:00", "2024-08-30"),
+        ("2024-08-30T02:00:00+02:00", "2024-08-30"),
+        # West of Greenwich, midnight of UTC is in the evening before.
+        ("2024-08-29T19:00:00-05:00", "2024-08-30"),
+        ("2024-08-30T15:30:00+03:00", "2024-08-30"),
+    ],
+)
+def test_a_day_is_the_one_that_people_see_in_the_portal(text, day):
+    made = CELLS["date"](text)
+    assert (type(made), made.isoformat()) == (dt.date, day)
+
+
+@pytest.mark.parametrize("text", ["2024-13-45", "x", "2024-08-30x"])
+def test_what_is_no_day_does_not_fit(text):
+    with pytest.raises(ValueError, match=r"month must be|isoformat"):
+        CELLS["date"](text)

@@ -248,6 +248,7 @@ WRONG = {
     "column_names": ("upper", "column_names is 'upper'"),
     "columns": (["id"], "columns is "),
     "deleted": ("drop", "deleted is 'drop'"),
+    "hook_params": ("x", "hook_params is 'x'"),
     "detect_deleted": (None, "detect_deleted is None"),
     "kinds": ({"title": "varchar"}, "kinds"),
     "misfits": (None, "misfits is None"),
@@ -260,6 +261,20 @@ def test_what_can_not_be_right_is_told_while_the_dag_is_parsed(name):
     value, message = WRONG[name]
     with pytest.raises(ConfigurationError, match=message):
         operator(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"title": "a%"}, "columns has 'title': 'a%'"),
+        ({"title": ""}, "columns has 'title': ''"),
+        ({"title": "a", "stageId": "A"}, "columns gives 'title' and 'stageId' the column 'A'"),
+    ],
+    ids=range(3),
+)
+def test_names_that_no_column_can_have_are_told_while_the_dag_is_parsed(columns, message):
+    with pytest.raises(ConfigurationError, match=message):
+        operator(columns=columns)
 
 
 def test_a_list_of_which_nothing_is_known_needs_the_name_of_its_id():
