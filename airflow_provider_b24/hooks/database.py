@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_b24.rest.errors import ConfigurationError
@@ -24,6 +25,30 @@ def check_hook_params(value: object) -> None:
     """
     if value is not None and not isinstance(value, Mapping):
         raise ConfigurationError(f"hook_params is {value!r}", advice="Give names and values.")
+
+
+# What no retry mends: no such database, schema or table, and no right to it. By SQLSTATE.
+_PERMANENT = frozenset({"3D000", "3F000", "42P01", "42501"})
+
+
+@contextmanager
+def refusals_told(table: str) -> Iterator[None]:
+    """Say what a database refuses for good, where it says so by its SQLSTATE.
+
+    :raises ConfigurationError: instead of the driver's error.
+    """
+    try:
+        yield
+    except Exception as error:
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        if state not in _PERMANENT:
+            raise
+        words = str(error).strip().splitlines()[0]
+        raise ConfigurationError(
+            f"the database refuses the table {table!r}: {words}",
+            code=str(state),
+            advice="Make the schema or the table, or give the connection's account the right to it.",
+        ) from error
 
 
 def database_hook(conn_id: str, hook_params: Mapping[str, Any] | None = None, database: str | None = None) -> Any:

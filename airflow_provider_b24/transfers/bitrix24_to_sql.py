@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_b24.hooks.bitrix24 import Bitrix24Hook
-from airflow_provider_b24.hooks.database import check_conn_id, check_hook_params, database_hook
+from airflow_provider_b24.hooks.database import check_conn_id, check_hook_params, database_hook, refusals_told
 from airflow_provider_b24.hooks.sql_design import (
     COLUMN_NAMES,
     DELETED,
@@ -155,7 +155,7 @@ class Bitrix24ToSqlOperator(LoadsList):
         """Whether the table still has something to add to."""
         if kept is not None and self.deleted != "keep" and not self._in_order():
             return "what is gone from such a list is seen only if it is read at once"
-        with self._open({}) as table:
+        with refusals_told(self.table), self._open({}) as table:
             return f"the table {self.table} is empty" if table.is_empty() else ""
 
     @contextmanager
@@ -170,7 +170,7 @@ class Bitrix24ToSqlOperator(LoadsList):
             kinds[self._key_field()] = "integer"
         # The CRM sends its users' fields twice, under their original names as well.
         twice = {field.upper_name for field in fields.values()} - fields.keys()
-        with self._open(kinds, twice) as table:
+        with refusals_told(self.table), self._open(kinds, twice) as table:
             yield _Target(self, hook, table, load)
 
     def _open(self, kinds: Mapping[str, str], left_out: Collection[str] = ()) -> SqlTable:

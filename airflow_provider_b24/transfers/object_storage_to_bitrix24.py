@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import gzip
 import json
+import zlib
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from airflow_provider_b24.operators.arguments import is_known, same_file
@@ -83,7 +85,7 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
             self.log.info("Reading %s", file.name)
             # Airflow notes what is read at once, and not what is read as a stream.
             get_hook_lineage_collector().add_input_asset(context=file, uri=str(file))
-            with file.open("rb") as opened:
+            with _told(str(file)), file.open("rb") as opened:
                 yield from read(_unpacked(opened, file.name), file.name)
 
     def _files(self) -> list[Any]:
@@ -133,6 +135,33 @@ class ObjectStorageToBitrix24Operator(WritesRecords):
                 yield row
 
 
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Say of a file that can not be read which it is, and whether a retry may find it otherwise."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileError(f"there is no file {name}", advice="Has the task before it written one?") from None
+    except PermissionError as error:
+        raise FileError(
+            f"{name} may not be read: {error.strerror or error}", advice="Allow it to the worker."
+        ) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _broken(name, "gzip", error) from None
+    except UnicodeDecodeError as error:
+        raise _broken(name, "text in UTF-8", error) from None
+    except csv.Error as error:
+        raise _broken(name, "CSV", error) from None
+
+
+def _broken(name: str, what: str, error: Exception) -> ConfigurationError:
+    # The text of an error in decoding has a part of the file.
+    words = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+    return ConfigurationError(
+        f"{name} is no whole {what}: {words}", advice="Write the file again, then clear the task."
+    )
+
+
 def _is_among(file: Any, path: Any) -> bool:
     """Whether a file is one of those that a path with ``*`` names."""
     name, of = str(file).rpartition("/"), str(path).rpartition("/")
@@ -142,8 +171,6 @@ def _is_among(file: Any, path: Any) -> bool:
 def _unpacked(opened: Any, name: str) -> Any:
     if not name.lower().endswith(".gz"):
         return opened
-    import gzip
-
     return gzip.GzipFile(fileobj=opened)
 
 
@@ -162,10 +189,13 @@ def _json_lines(opened: Any, name: str) -> Iterator[Record]:
 def _parquet(opened: Any, name: str) -> Iterator[Record]:
     missing = False
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         missing = True
     if missing:
         raise ConfigurationError(f"{name} needs pyarrow", advice="pip install 'airflow-provider-b24[parquet]'.")
-    for batch in parquet.ParquetFile(opened).iter_batches(_AT_ONCE):
-        yield from batch.to_pylist()
+    try:
+        for batch in parquet.ParquetFile(opened).iter_batches(_AT_ONCE):
+            yield from batch.to_pylist()
+    except ArrowException as error:
+        raise _broken(name, "Parquet", error) from None

@@ -301,3 +301,10 @@ def test_it_is_a_task_like_any_other():
         operator(table="{{ params.table }}", conn_id="{{ conn }}", full_reload="{{ params.full }}")
     (task,) = json.loads(json.dumps(DagSerialization.to_dict(dag)))["dag"]["tasks"]
     assert task["__var"]["table"] == "{{ params.table }}"
+
+
+@pytest.mark.parametrize("database", ["psycopg"], indirect=True)
+def test_a_schema_that_is_not_there_is_told_and_not_tried_again(portal, database):
+    with pytest.raises(AirflowFailException, match=r"refuses the table 'nowhere\.deals': .*Make the schema") as caught:
+        load("first", table="nowhere.deals")
+    assert "nowhere" in str(caught.value)

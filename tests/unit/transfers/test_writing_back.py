@@ -161,6 +161,27 @@ def test_a_file_that_is_none_is_told_by_its_line(portal, tmp_path, name, text, w
         files(str(tmp_path / name), row=lambda record: {"fields": record}).execute(run_of())
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("x.jsonl.gz", gzip.compress(b'{"title": "x"}\n' * 1000)[:-20], r"x\.jsonl\.gz is no whole gzip"),
+        ("x.csv.gz", b"title\nx\n", r"x\.csv\.gz is no whole gzip"),
+        ("x.csv", "title\nЖ\n".encode("cp1251"), r"x\.csv is no whole text in UTF-8"),
+        ("x.parquet", b"PAR1", r"x\.parquet is no whole Parquet"),
+    ],
+    ids=range(4),
+)
+def test_a_broken_file_is_named_and_not_tried_again(portal, tmp_path, name, data, words):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(AirflowFailException, match=words):
+        files(str(tmp_path / name)).execute(run_of())
+
+
+def test_a_file_that_is_not_there_yet_is_named_and_the_retries_apply(portal, tmp_path):
+    with pytest.raises(FileError, match=r"there is no file .*x\.jsonl"):
+        files(f"{tmp_path}/x.jsonl").execute(run_of())
+
+
 def test_without_files_the_retries_apply(portal, tmp_path):
     with pytest.raises(FileError, match=r"there is no file none-\*.csv"):
         files(f"{tmp_path}/none-*.csv").execute(run_of())
