@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_b24.rest.allowance import await_allowance, close, noted
-from airflow_provider_b24.rest.batch import by_key, command
+from airflow_provider_b24.rest.batch import by_key
 from airflow_provider_b24.rest.conversation import cleaned, converse, reason
 from airflow_provider_b24.rest.errors import Bitrix24Error, LimitError, OperatingLimitError, error_for
 from airflow_provider_b24.rest.keyset import PAGE, Keyset
@@ -40,6 +40,7 @@ class Answer:
 
     :ivar error: what befell it as a whole.
     :ivar look: the result of the look from the other end; an error; None where the answer says nothing of it.
+    :ivar behind: the same of the pages that follow it in that direction.
     :ivar pages: the same of each page of each chain.
     :ivar commands: how many the portal was sent.
     :ivar seconds: from sending the request until the answer was here.
@@ -50,6 +51,7 @@ class Answer:
 
     error: Bitrix24Error | None = None
     look: Any = field(default=None, repr=False)
+    behind: list[Any] = field(default_factory=list, repr=False)
     pages: list[list[Any]] = field(default_factory=list, repr=False)
     commands: int = 1
     seconds: float = 0.0
@@ -59,11 +61,11 @@ class Answer:
 
 
 def converse_chains(
-    peer: Peer, keyset: Keyset, chains: Sequence[Chain], *, look: bool = False, alone: bool = False, failures: int = 0
+    peer: Peer, keyset: Keyset, chains: Sequence[Chain], *, look: int = 0, alone: bool = False, failures: int = 0
 ) -> Generator[Step, Any, Answer]:
     """Ask for pages. It raises nothing of the portal's: errors are in the answer.
 
-    :param look: ask for the other end of the list as well, and before.
+    :param look: ask for so many pages from the other end of the list as well.
     :param alone: without a batch; there is one page then, or one look.
     :param failures: how often it has failed already.
     """
@@ -82,7 +84,7 @@ def converse_chains(
 
 
 def _one(
-    peer: Peer, keyset: Keyset, chains: Sequence[Chain], answer: Answer, *, look: bool
+    peer: Peer, keyset: Keyset, chains: Sequence[Chain], answer: Answer, *, look: int
 ) -> Generator[Step, Any, None]:
     call = keyset.look() if look else keyset.call(chains[0].low, chains[0].high)
     reply = yield from _measured(peer, call, answer)
@@ -93,17 +95,18 @@ def _one(
 
 
 def _batch(
-    peer: Peer, keyset: Keyset, chains: Sequence[Chain], answer: Answer, *, look: bool
+    peer: Peer, keyset: Keyset, chains: Sequence[Chain], answer: Answer, *, look: int
 ) -> Generator[Step, Any, None]:
     commands: dict[str, str] = {}
-    if look:
-        call = keyset.look()
-        commands["look"] = command(call.method, call.params)
-        if peer.bucket is None:
-            # No request need be spared: what can only begin behind this one had better begin soon.
-            chains = [replace(chain, pages=min(chain.pages, _SOON)) for chain in chains]
-    names: list[list[str]] = []
     reference = _reference(keyset)
+    if look and peer.bucket is None:
+        # No request need be spared: what can only begin behind this one had better begin soon.
+        chains = [replace(chain, pages=min(chain.pages, _SOON)) for chain in chains]
+        look = min(look, _SOON)
+    looks = keyset.looks(look, reference) if look else []
+    seen = [f"l{page}" for page in range(len(looks))]
+    commands.update(zip(seen[:1], looks, strict=False))
+    names: list[list[str]] = []
     for number, chain in enumerate(chains):
         # One letter, and the page's number: references are most of the request's text.
         names.append(
@@ -113,6 +116,7 @@ def _batch(
         for name in names[-1]:
             commands[name] = keyset.command(low, chain.high)
             low = reference.format(name)
+    commands.update(zip(seen[1:], looks[1:], strict=True))
     answer.commands = len(commands)
     # Where a chain ends is no failure that others should stop at.
     request = {"halt": int(len(chains) == 1), "cmd": commands}
@@ -123,7 +127,7 @@ def _batch(
     outcomes = {
         name: _error(peer, keyset.method, errors[name]) if name in errors else results.get(name) for name in commands
     }
-    answer.look = outcomes.get("look")
+    answer.look, *answer.behind = [outcomes[name] for name in seen] or [None]
     answer.pages = [[outcomes[name] for name in chain] for chain in names]
     yield from _learn(peer, keyset.method, outcomes, times)
 

@@ -84,6 +84,18 @@ class Keyset:
         named = {f"{sign}{self.known.filter_key}": value for sign, value in self._bounds(self.start, None)}
         return self._of(self._page(self._sorted(not self._descending), {**self._filter, **named}))
 
+    def looks(self, pages: int, reference: str) -> list[str]:
+        """The same, and further pages before it, as commands of a batch.
+
+        A reference that leads nowhere counts as 0 with many methods: there is nothing below that.
+
+        :param reference: percent-encoded, what stands for the last id of the page of the command before.
+        """
+        call = self.look()
+        text = command(call.method, call.params)
+        bound = f"&{quote(self.known.filter)}[{quote(self._to[0])}{quote(self.known.filter_key)}]="
+        return [text, *(f"{text}{bound}{reference.format(f'l{page}')}" for page in range(pages - 1))]
+
     def command(self, low: int | str | None, high: int | None) -> str:
         """What :meth:`call` gives, as a command of a batch.
 

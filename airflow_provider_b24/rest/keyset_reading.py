@@ -34,9 +34,11 @@ from airflow_provider_b24.rest.windows import Density
 
 log = logging.getLogger(__name__)
 
-# Pages that are asked for first, beside the look from the other end: of a whole list, whose pages cost the portal
-# little, and of one with conditions, or where pages behind the last one cost as much as others.
+# Pages that are asked for first, from one end or the other: of a whole list, and of one with conditions, of which there
+# may be few rows.
 _FIRST_PAGES, _FEW_FIRST_PAGES = 49, 2
+# An answer of so many bytes holds rows that are too wide to be kept until their turn comes.
+_WIDE = 4_000_000
 # Where nothing is known of what lies ahead and pages behind the last one cost as much as others.
 _LEAP_PAGES = 10
 # No new piece is begun with fewer pages in a request that has others.
@@ -84,9 +86,9 @@ class _Piece:
 
 @dataclass(frozen=True)
 class _Request:
-    """What a lane is for: the look from the other end, and chains with their pieces."""
+    """What a lane is for: so many pages from the other end, and chains with their pieces."""
 
-    look: bool
+    look: int
     alone: bool
     chains: Sequence[tuple[_Piece, Chain]] = field(repr=False)
 
@@ -108,7 +110,7 @@ class KeysetReading(Work[Page]):
         # The position that all begins behind.
         self._first = keyset.start
         self._looked = False
-        # The page at the other end, and the position of its first row: all from there on is known.
+        # The rows at the other end, and the position of the last one: all from the first one on is known.
         self._seen: tuple[list[Any], list[int]] | None = None
         self._last = 0
         self._alone = not keyset.batch
@@ -139,7 +141,7 @@ class KeysetReading(Work[Page]):
                 if piece.empty >= _EMPTY_PAGES:
                     if chains:
                         break
-                    return self._lane([(piece, Chain(piece.low, None, 0))], look=True)
+                    return self._lane([(piece, Chain(piece.low, None, 0))], look=1)
                 chain = self._chain(at, limit - used, beside=bool(chains))
                 if chain is None:
                     break
@@ -150,7 +152,7 @@ class KeysetReading(Work[Page]):
                 # What comes next will show how far there is nothing.
                 break
             at += 1
-        return self._lane(chains, look=False) if chains else None
+        return self._lane(chains, look=0) if chains else None
 
     def end(self, lane: Lane, outcome: Any) -> None:
         """Take what an answer proves."""
@@ -202,17 +204,26 @@ class KeysetReading(Work[Page]):
     # ---- what is asked for
 
     def _opening(self) -> Lane | None:
-        """The first request: which id is the last one now, and the first pages, which make the question useful."""
+        """The first request: which id is the last one now, and the first pages, which make the question useful.
+
+        Where a reference that leads nowhere is not refused, pages behind the last one cost as much as others. There it
+        goes downwards from the other end, below which such a reference finds nothing; but not where an earlier reading
+        has stopped, for all that would have to be held until the end.
+        """
         piece = self._pieces[0]
         if piece.out or piece.error is not None:
             return None
-        few = self._keyset.filtered or not self._keyset.known.strict
-        pages = min(_FEW_FIRST_PAGES if few else _FIRST_PAGES, self._pace.commands - 1)
-        if self._chained is False:
-            pages = 1
-        return self._lane([(piece, Chain(piece.low, None, 0 if self._alone else max(1, pages)))], look=True)
+        if self._alone:
+            return self._lane([(piece, Chain(piece.low, None, 0))], look=1)
+        known, whole = self._keyset.known, not self._keyset.filtered
+        most = 1 if self._chained is False else max(1, self._pace.commands - 1)
+        pages = min(_FIRST_PAGES, most) if whole and known.strict else min(_FEW_FIRST_PAGES, most)
+        look = 1
+        if whole and not known.strict and piece.low is None:
+            pages, look = 1, min(_FIRST_PAGES, most)
+        return self._lane([(piece, Chain(piece.low, None, pages))], look=look)
 
-    def _lane(self, chains: Sequence[tuple[_Piece, Chain]], *, look: bool) -> Lane:
+    def _lane(self, chains: Sequence[tuple[_Piece, Chain]], *, look: int) -> Lane:
         for piece, chain in chains:
             piece.out, piece.asked = True, chain.pages
         alone = self._alone or look + sum(chain.pages for _, chain in chains) == 1
@@ -289,6 +300,7 @@ class KeysetReading(Work[Page]):
         if positions and all(map(gt, positions, positions[1:])) and (start is None or positions[-1] > start):
             if piece.low is None or positions[0] > piece.low:
                 piece.high = positions[0]
+                self._see_further(rows, positions, answer)
                 self._seen = rows[::-1], positions[::-1]
             else:
                 piece.over = True
@@ -297,6 +309,25 @@ class KeysetReading(Work[Page]):
         else:
             piece.empty = 1
         return True
+
+    def _see_further(self, rows: list[Any], positions: list[int], answer: Answer) -> None:
+        """Take the pages that follow at the other end, as far as they can be believed."""
+        length = len(rows)
+        for page in answer.behind if answer.size <= _WIDE else ():
+            if length != PAGE or page is None or isinstance(page, Bitrix24Error):
+                return
+            try:
+                found = rows_of(self._keyset.method, page, self._keyset.known.rows)
+                at = self._keyset.positions(found)
+            except IncompleteReplyError:
+                return
+            if not at or at[0] >= positions[-1] or not all(map(gt, at, at[1:])):
+                return
+            if self._first is not None and at[-1] <= self._first:
+                return
+            rows += found
+            positions += at
+            length = len(found)
 
     def _see_whether_it_ends(self, piece: _Piece, answer: Answer) -> None:
         """Learn whether there is nothing behind empty pages: what is left of the list may have been removed."""
@@ -332,6 +363,11 @@ class KeysetReading(Work[Page]):
         end.pages.append(Page(rows[known:], self._keyset.id_at(positions[-1])))
         self._pieces.append(end)
         self._seen = None
+        if len(positions) > PAGE:
+            # Of many rows far away, and of few near by.
+            far = Density(len(positions), positions[-1] - positions[0] + 1)
+            if piece.density is None or 0.5 < piece.density.value / far.value < 2:
+                piece.density = far
 
     def _take(self, piece: _Piece, chain: Chain, pages: Sequence[Any], tries: int) -> None:
         """Take the pages of a chain."""

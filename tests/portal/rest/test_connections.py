@@ -390,14 +390,14 @@ def test_coroutines_share_a_client() -> None:
 
 def test_a_batch_and_a_list(driver: MakeDriver) -> None:
     page_of_rows = [{"ID": "1"}, {"ID": "2"}]
-    both_ends = {"look": page_of_rows[::-1], "a0": page_of_rows}
+    both_ends = {"l0": page_of_rows[::-1], "a0": page_of_rows}
     script = [ok({"result": [7], "result_error": []}), ok({"result": both_ends, "result_error": []})]
     with Scripted(script) as server, driver(webhook_peer(server.url)) as client:
         assert client.batch([READ], patience=Patience(tries=1)).results == {0: 7}
         assert client.rows("crm.deal.list", {"select": ["TITLE"]}) == page_of_rows
     assert server.seen[0].json == {"halt": 0, "cmd": {"0": "crm.item.get?id=7"}}
     look = "crm.deal.list?select[0]=ID&select[1]=TITLE&order[ID]=DESC&start=-1"
-    assert server.seen[1].json["cmd"]["look"] == look
+    assert server.seen[1].json["cmd"]["l0"] == look
 
 
 def test_a_conversation_of_several_calls(driver: MakeDriver) -> None:
