@@ -23,8 +23,8 @@ from airflow_provider_b24.operators.arguments import (
 from airflow_provider_b24.operators.deferral import DefersAtLimit
 from airflow_provider_b24.operators.rest_params import TakesRestParams
 from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, NotFoundError
-from airflow_provider_b24.rest.lists import ListMethod, list_method
-from airflow_provider_b24.rest.methods import check_method, check_version, is_repeatable
+from airflow_provider_b24.rest.lists import ListMethod, check_reads, list_method
+from airflow_provider_b24.rest.methods import check_method, check_version
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -349,14 +349,7 @@ class LoadsList(TakesRestParams, DefersAtLimit):
 
     def _check_reads(self) -> None:
         """Refuse a method that writes, and parameters that leave no room for reading everything."""
-        check_method(self.method)
-        known = list_method(self.method, self.version)
-        if known is None and not is_repeatable(self.method):
-            raise ConfigurationError(
-                f"method is {self.method!r}, which may write",
-                method=self.method,
-                advice="A load takes a method that lists, such as crm.item.list.",
-            )
+        check_reads(self.method, self.version)
         params = {} if self.rest_params is None else self.rest_params
         if isinstance(params, Mapping) and all(map(is_known, params.values())):
             from airflow_provider_b24.rest.listing import reader_for

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.methods import check_method, is_repeatable
 
 # How a list is asked for its next rows: by "greater than the last id seen"; by the offset ``start``, which the answer
 # counts for (``next``, ``total``); by offset and limit; by the number of a page; by a cursor that is an id (ascending:
@@ -98,6 +99,19 @@ def _is_given(params: Mapping[str, Any], name: str) -> bool:
         conditions = value if isinstance(value, (list, tuple)) else ()
         names = [str(one[0]) for one in conditions if isinstance(one, (list, tuple)) and one]
     return any(re.sub(r"^\W+", "", one).lower() == field.lower() for one in names)
+
+
+def check_reads(method: str, version: int = 2) -> None:
+    """Refuse to read with a method that may write.
+
+    :raises ConfigurationError: for what can be no method, too.
+    """
+    check_method(method)
+    if list_method(method, version) is None and not is_repeatable(method):
+        raise ConfigurationError(
+            f"method is {method!r}, which is no list that is known, and may write",
+            advice="Read with the list method, as crm.deal.list; a single call is made by hook.call.",
+        )
 
 
 def list_method(method: str, version: int = 2) -> ListMethod | None:

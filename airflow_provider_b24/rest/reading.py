@@ -9,8 +9,8 @@ from airflow_provider_b24.rest.errors import ConfigurationError
 from airflow_provider_b24.rest.keyset_reading import KeysetReading
 from airflow_provider_b24.rest.lanes import Work, check_parallel
 from airflow_provider_b24.rest.listing import KeysetReader, reader_for
-from airflow_provider_b24.rest.lists import list_method
-from airflow_provider_b24.rest.methods import check_method, check_version, is_repeatable
+from airflow_provider_b24.rest.lists import check_reads
+from airflow_provider_b24.rest.methods import check_version
 from airflow_provider_b24.rest.pages import Page, PagedReading
 
 __all__ = ["Page", "reading"]
@@ -32,17 +32,12 @@ def reading(
     :raises ConfigurationError: for an argument that can not be, a parameter that reading everything leaves no room for,
         a list that can not be read to its end, and a method that may write.
     """
-    check_method(method)
+    check_reads(method, version)
     check_version(version)
     check_parallel(parallel)
     if not isinstance(params, Mapping):
         raise ConfigurationError(
             f"params is {params!r}", method=method, advice='Give a mapping, as {"filter": {"STAGE_ID": "NEW"}}.'
-        )
-    if list_method(method, version) is None and not is_repeatable(method):
-        raise ConfigurationError(
-            f"method is {method!r}, which is no list that is known, and may write",
-            advice="Read with the list method, as crm.deal.list; a single call is made by hook.call.",
         )
     reader = reader_for(method, params, version=version, after=after)
     if isinstance(reader, KeysetReader) and version == 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_b24.crm.row_files import Column, check_installed, check_kinds, columns_of, format_of
 from airflow_provider_b24.operators.arguments import check_switches, check_unless_template, is_known, same_file
 from airflow_provider_b24.operators.load import LoadsList
-from airflow_provider_b24.rest.errors import ConfigurationError
+from airflow_provider_b24.rest.errors import ConfigurationError, FileError
 from airflow_provider_b24.rest.lists import list_method
 
 if TYPE_CHECKING:
@@ -134,8 +134,14 @@ class Bitrix24ToObjectStorageOperator(LoadsList):
             columns = columns_of(fields, key=known.key if known is not None else None, select=select, kinds=self.kinds)
             if not self.typed:
                 columns = [Column(column.name) for column in columns]
-        with self._parts(columns, load.kept) as parts:
-            yield parts if self.typed else _WithoutTokens(parts)
+        try:
+            with self._parts(columns, load.kept) as parts:
+                yield parts if self.typed else _WithoutTokens(parts)
+        except FileNotFoundError as error:
+            raise FileError(
+                f"what this load has written for {self.path} is gone: {error}",
+                advice="Another run may be writing to the same path: put {{ run_id }} into it, or set max_active_runs.",
+            ) from error
 
     def complete(self, hook: Bitrix24Hook, target: Target) -> dict[str, Any]:
         """Write the ids, if they are wanted, and move all files to where they belong."""

@@ -509,8 +509,11 @@ def test_the_list_has_a_link(portal, airflow):
             {"params": {**DEALS, "filter": {">=updatedTime": "2026-05-04"}}},
             "the filter has '>=updatedTime', and the loads",
         ),
-        ({"method": "crm.item.delete"}, "method is 'crm.item.delete', which may write"),
-        ({"method": "crm.item.update", "version": 3}, "method is 'crm.item.update', which may write"),
+        ({"method": "crm.item.delete"}, "method is 'crm.item.delete', which is no list that is known, and may write"),
+        (
+            {"method": "crm.item.update", "version": 3},
+            "method is 'crm.item.update', which is no list that is known, and may write",
+        ),
         ({"params": {}}, "entityTypeId is missing"),
         ({"params": {**DEALS, "start": 50}}, "start"),
         ({"method": "tasks.task.list", "version": 3, "params": {"pagination": {"page": 2}}}, "pagination"),

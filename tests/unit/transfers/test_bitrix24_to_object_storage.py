@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pyarrow import parquet
 
 from airflow_provider_b24.operators import file_parts
-from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError
+from airflow_provider_b24.rest.errors import Bitrix24Error, ConfigurationError, FileError
 from airflow_provider_b24.testing import Fault
 from airflow_provider_b24.testing.crm import FIELDS
 from airflow_provider_b24.transfers.bitrix24_to_object_storage import Bitrix24ToObjectStorageOperator
@@ -429,6 +430,20 @@ def test_what_is_rendered():
         "s3://lake/ids.csv",
     )
     assert parsed("{{ path }}").path == "{{ path }}"
+
+
+def test_two_runs_on_one_path_are_told_of_each_other(portal, lake, small_parts, monkeypatch):
+    path, real = lake / "a.jsonl", Bitrix24ToObjectStorageOperator.complete
+
+    def complete(self, hook, target):
+        # What the other one does when it begins.
+        monkeypatch.undo()
+        shutil.rmtree(lake / "_a.jsonl.loading")
+        return real(self, hook, target)
+
+    monkeypatch.setattr(Bitrix24ToObjectStorageOperator, "complete", complete)
+    with pytest.raises(FileError, match=r"written for .*a\.jsonl is gone.*\{\{ run_id \}\}"):
+        load(path).execute(run_of())
 
 
 def test_a_rendered_path_without_a_format(portal, lake):
