@@ -338,7 +338,12 @@ class KeysetReading(Work[Page]):
             except IncompleteReplyError as caught:
                 error = caught
             else:
-                if not positions or (piece.low is not None and positions[0] <= piece.low):
+                if not positions:
+                    # Rows were seen there: that all of them are gone is not believed at once.
+                    piece.empty += 1
+                    piece.over = piece.empty > _EMPTY_PAGES + answer.tries
+                    return
+                if piece.low is not None and positions[0] <= piece.low:
                     piece.over = True
                     return
                 piece.empty = 1

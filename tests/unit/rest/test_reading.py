@@ -429,6 +429,15 @@ def test_what_is_wrong_at_the_other_end_is_not_taken(method: str, of: str) -> No
 
 
 @EITHER
+@pytest.mark.parametrize("from_page", [3, 30, 51, 80])
+def test_some_empty_answers_in_a_row_are_no_end(method: str, from_page: int) -> None:
+    portal = ListPortal(range(1, 6001))
+    portal.spoil = lambda rows: [] if 0 <= portal.pages - from_page < 3 else rows
+    portal.without = {"batch"}
+    assert read(Reader(portal), method, parallel=1) == list(range(1, 6001))
+
+
+@EITHER
 @pytest.mark.parametrize("parallel", [1, 4])
 @pytest.mark.parametrize("left", [0, 2600, 5000])
 def test_all_that_was_left_is_removed_meanwhile(method: str, left: int, parallel: int) -> None:
