@@ -255,7 +255,8 @@ class _Task:
             self._late = bool(before.get("sent") or before.get("extra", {}).get("late"))
         elif self._store is None:
             # A cleared task counts on.
-            self._late = self._all_doubtful = getattr(self._context.get("ti"), "try_number", 1) > 1
+            self._late = getattr(self._context.get("ti"), "try_number", 1) > 1
+            self._all_doubtful = tried_before(self._context)
         if kept:
             return dict(kept)
         if self._store is None:

@@ -653,7 +653,12 @@ def test_phones_that_may_be_there_are_not_added_again(portal, monkeypatch, ends)
     ):
         operator.execute(context)
     assert max(Counter(sent).values(), default=0) <= 1
-    assert ends != "3.2" or not sent
+    if ends == "3.2":
+        assert not sent
+        # Who clears the task wants them to be sent.
+        context["ti"].max_tries = 3
+        operator = sql(params={"entityTypeId": 3}, max_rejected=60)
+        assert operator.execute(context)["rows"] == len(sent) == 60
 
 
 @pytest.mark.parametrize("store", [None, Store], ids=["3.2", "3.3"])
