@@ -169,7 +169,7 @@ def reading(_: FakePortal) -> None:
         list(hook.iterate("user.get", typed=True))
         list(hook.iterate("tasks.task.list", {"select": ["ID"]}, typed=True))
         hook.fields("crm.category", entity_type_id=2)
-        for _ in range(2):
+        for _time in range(2):
             list(hook.call_many("crm.item.add", [{"entityTypeId": 2, "fields": {"originId": "x"}}], key="originId"))
             list(hook.call_many("crm.deal.add", [{"fields": {"ORIGIN_ID": "y"}}], key="ORIGIN_ID"))
         hook.test_connection()

@@ -58,7 +58,10 @@ def doomed(kills, kind, context):
             if here and doom["after"]:
                 kill(kind)
 
-    Client._drive = lambda self, conversation: drive(self, counted(conversation))  # type: ignore[method-assign]
+    def drive_counted(self: Client, conversation: Any, gate: Any = None) -> Any:
+        return drive(self, counted(conversation), gate)
+
+    Client._drive = drive_counted  # type: ignore[method-assign]
     try:
         yield
     finally:
