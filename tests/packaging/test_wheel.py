@@ -110,7 +110,10 @@ def test_it_says_what_it_needs(metadata: Message) -> None:
     assert metadata["Name"] == "airflow-provider-b24"
     assert metadata["License-Expression"] == "Apache-2.0"
     stated = metadata.get_all("Requires-Dist", [])
-    assert [requirement for requirement in stated if "extra ==" in requirement] == ['redis>=5; extra == "redis"']
+    assert [requirement for requirement in stated if "extra ==" in requirement] == [
+        'redis>=5; extra == "redis"',
+        'pyarrow>=15; extra == "parquet"',
+    ]
     needed = [requirement for requirement in stated if "extra ==" not in requirement]
     assert {name.rstrip("<>=,.0123456789 ") for name in needed} == {
         "apache-airflow",

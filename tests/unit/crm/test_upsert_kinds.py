@@ -40,11 +40,13 @@ class Lists(StoringPortal):
         if method == "lists.element.get":
             ((name, wanted),) = params["FILTER"].items()
             values = wanted.values() if name.startswith("@") else [wanted]
-            return [
+            found = [
                 {"ID": str(number), "PROPERTY_9": {"77": element["PROPERTY_9"]}}
                 for number, element in self.elements.items()
                 if element["PROPERTY_9"] in values
             ]
+            start = int(params.get("start", 0))
+            return found[start : start + 50]
         number = int(params["ELEMENT_ID"]) if method == "lists.element.update" else len(self.elements) + 1
         self.elements[number] = dict(params["FIELDS"])
         return number if method == "lists.element.add" else True
